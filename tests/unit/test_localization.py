@@ -1,0 +1,212 @@
+"""Heatmaps of words in time, pointing and overlap with masks against loops, and their chance levels."""
+
+import pytest
+import torch
+
+from vgs_lib.localization import (
+    best_threshold,
+    chance_iou,
+    chance_pointing,
+    cosine_heatmap,
+    iou,
+    mean_ious,
+    normalise,
+    pointing_hit,
+    upsample,
+    word_heatmap,
+)
+
+
+def box(height, width, rows, columns):
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    mask[rows, columns] = True
+    return mask
+
+
+def naive_iou(heat, mask, threshold):
+    both = either = 0
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            found, true = float(heat[y, x]) >= threshold, bool(mask[y, x])
+            both += found and true
+            either += found or true
+    return both / either
+
+
+def many(num=6, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    heats = [torch.rand(8, 9, generator=generator) for _ in range(num)]
+    masks = [torch.rand(8, 9, generator=generator) < 0.4 for _ in range(num)]
+    return heats, masks
+
+
+def test_word_heatmap_is_the_mean_of_whole_frames():
+    matchmap = torch.randn(3, 4, 10, generator=torch.Generator().manual_seed(0))
+    heat = word_heatmap(matchmap, 0.2, 0.5, 0.1)
+    assert heat.shape == (3, 4)
+    torch.testing.assert_close(heat, (matchmap[..., 2] + matchmap[..., 3] + matchmap[..., 4]) / 3)
+
+
+def test_word_heatmap_weighs_frames_by_what_is_inside():
+    matchmap = torch.zeros(1, 1, 4)
+    matchmap[0, 0] = torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    # 0.04 s of frame 0, all 0.08 s of frame 1, 0.02 s of frame 2
+    heat = word_heatmap(matchmap, 0.04, 0.18, 0.08)
+    assert heat.item() == pytest.approx((1 * 0.04 + 10 * 0.08 + 100 * 0.02) / 0.14)
+    assert word_heatmap(matchmap, 0.09, 0.10, 0.08).item() == pytest.approx(10)
+
+
+def test_word_heatmap_cuts_a_word_at_the_edges_of_the_caption():
+    matchmap = torch.tensor([1.0, 2.0, 4.0]).view(1, 1, 3)
+    assert word_heatmap(matchmap, -1.0, 0.1, 0.1).item() == pytest.approx(1)
+    assert word_heatmap(matchmap, 0.1, 9.0, 0.1).item() == pytest.approx(3)
+
+
+def test_word_heatmap_does_not_read_other_frames_and_takes_batches():
+    matchmap = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    expected = word_heatmap(matchmap, 0.1, 0.3, 0.1)
+    matchmap[..., 3:] = torch.nan
+    torch.testing.assert_close(word_heatmap(matchmap, 0.1, 0.3, 0.1), expected)
+    assert expected.shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.5, 0.5, 0.1), r"the word spans 0.5 to 0.5 s; expected start < end"),
+        ((0.5, 0.2, 0.1), "expected start < end"),
+        ((float("nan"), 0.2, 0.1), "expected start < end"),
+        ((0.4, 0.6, 0.1), r"meets none of the 4 frames, which span 0 to 0.4 s"),
+        ((-0.4, -0.2, 0.1), "meets none of the 4 frames"),
+        ((0.1, 0.2, 0.0), "seconds_per_frame is 0.0; expected a number above 0"),
+    ],
+)
+def test_word_heatmap_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        word_heatmap(torch.zeros(2, 2, 4), *arguments)
+
+
+def test_normalise_scales_each_map_by_itself():
+    maps = torch.tensor([[[1.0, 3.0], [2.0, 5.0]], [[-4.0, 0.0], [-2.0, -1.0]], [[7.0, 7.0], [7.0, 7.0]]])
+    expected = torch.tensor([[[0.0, 0.5], [0.25, 1.0]], [[0.0, 1.0], [0.5, 0.75]], [[0.0, 0.0], [0.0, 0.0]]])
+    torch.testing.assert_close(normalise(maps), expected)
+
+
+def test_cosine_heatmap_equals_a_loop_and_ignores_lengths():
+    generator = torch.Generator().manual_seed(0)
+    image, query = torch.randn(5, 3, 4, generator=generator), torch.randn(5, generator=generator)
+    heat = cosine_heatmap(image, query)
+    assert heat.shape == (3, 4)
+    for h in range(3):
+        for w in range(4):
+            expected = float(image[:, h, w] @ query / image[:, h, w].norm() / query.norm())
+            assert heat[h, w].item() == pytest.approx(expected, abs=1e-6)
+    torch.testing.assert_close(cosine_heatmap(3 * image, 7 * query), heat)
+
+
+def test_upsample_keeps_values_at_cell_centres():
+    heat = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+    big = upsample(heat, (6, 6))  # odd number of pixels per cell: centres at 1 and 4
+    assert big.shape == (6, 6)
+    torch.testing.assert_close(big[1::3, 1::3], heat)
+    assert torch.equal(upsample(heat, (2, 2)), heat)
+    assert upsample(torch.zeros(3, 4, 2, 2), (5, 7)).shape == (3, 4, 5, 7)
+
+
+def test_pointing_hit():
+    mask = box(4, 4, slice(0, 2), slice(0, 2))
+    heat = torch.zeros(4, 4)
+    heat[1, 1] = 1
+    assert pointing_hit(heat, mask) == 1
+    heat[3, 3] = 2
+    assert pointing_hit(heat, mask) == 0
+
+
+def test_pointing_with_ties_counts_the_share_inside():
+    mask = box(4, 5, slice(0, 2), slice(0, 3))
+    heat = torch.zeros(4, 5)
+    heat[0, 0] = heat[3, 3] = heat[3, 4] = 1
+    assert pointing_hit(heat, mask) == pytest.approx(1 / 3)
+    assert pointing_hit(torch.full((4, 5), 2.0), mask) == pytest.approx(6 / 20) == chance_pointing(mask)
+
+
+def test_pointing_upsamples_to_the_mask():
+    heat = torch.zeros(7, 7)
+    heat[2, 4] = 1  # at 224 pixels the centre of this cell is (80, 144)
+    assert pointing_hit(heat, box(224, 224, slice(75, 85), slice(139, 149))) == 1
+    assert pointing_hit(heat, box(224, 224, slice(139, 149), slice(75, 85))) == 0
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 0.99, 2.0])
+def test_iou_equals_loops(threshold):
+    for heat, mask in zip(*many(), strict=True):
+        assert iou(heat, mask, threshold) == pytest.approx(naive_iou(heat, mask, threshold))
+
+
+def test_iou_includes_the_threshold_itself_and_can_be_one():
+    mask = box(4, 4, slice(1, 3), slice(1, 3))
+    heat = mask.float() * 0.5
+    assert iou(heat, mask, 0.5) == 1
+    assert iou(heat, mask, 0.6) == 0
+    assert iou(heat, mask, -1) == pytest.approx(4 / 16) == chance_iou(mask)
+
+
+def test_iou_upsamples_to_the_mask():
+    heat = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    mask = box(8, 8, slice(0, 4), slice(0, 4))
+    assert iou(heat, mask, 0.5) == pytest.approx(naive_iou(upsample(heat, (8, 8)), mask, 0.5))
+    assert 0.4 < iou(heat, mask, 0.5) < 1
+
+
+def test_mean_ious_equal_iou_for_each_map_and_threshold():
+    heats, masks = many()
+    heats[1] = torch.rand(4, 3, generator=torch.Generator().manual_seed(5))  # another grid
+    thresholds = [-1.0, 0.1, 0.1, 0.45, 0.9, 1.5]
+    expected = [sum(iou(h, m, t) for h, m in zip(heats, masks, strict=True)) / 6 for t in thresholds]
+    assert mean_ious(heats, masks, thresholds).tolist() == pytest.approx(expected)
+
+
+def test_best_threshold_is_the_best_of_all():
+    heats, masks = many()
+    heats = [heat + 0.5 * mask for heat, mask in zip(heats, masks, strict=True)]
+    thresholds = torch.linspace(0.05, 1.4, 28)
+    means = [sum(iou(h, m, float(t)) for h, m in zip(heats, masks, strict=True)) / 6 for t in thresholds]
+    threshold, mean = best_threshold(heats, masks, thresholds)
+    assert mean == pytest.approx(max(means))
+    assert threshold == pytest.approx(float(thresholds[means.index(max(means))]))
+
+
+def test_best_threshold_by_default_separates_what_can_be_separated():
+    _, masks = many()
+    heats = [mask * 30.0 - 7 for mask in masks]
+    threshold, mean = best_threshold(heats, masks)
+    assert mean == 1 and -7 < threshold < 23
+
+
+def test_chance_is_the_share_of_the_picture():
+    mask = box(10, 20, slice(0, 5), slice(0, 8))
+    assert chance_pointing(mask) == chance_iou(mask) == pytest.approx(40 / 200)
+
+
+@pytest.mark.parametrize("function", [pointing_hit, lambda heat, mask: iou(heat, mask, 0.5)])
+def test_errors_of_maps_and_masks(function):
+    heat, mask = torch.rand(4, 4), box(4, 4, 0, 0)
+    with pytest.raises(ValueError, match=r"expected \[Y, X\] bool with a true pixel"):
+        function(heat, torch.zeros(4, 4, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"the mask is \[4, 4\] torch.float32"):
+        function(heat, mask.float())
+    with pytest.raises(ValueError, match=r"the map is \[2, 4, 4\]"):
+        function(heat.expand(2, 4, 4), mask)
+    with pytest.raises(ValueError, match="all of it finite"):
+        function(heat.log() / 0, mask)
+
+
+def test_errors_of_many():
+    heats, masks = many()
+    with pytest.raises(ValueError, match="got 6 maps and 5 masks"):
+        mean_ious(heats, masks[:5], [0.5])
+    with pytest.raises(ValueError, match="got 0 maps"):
+        best_threshold([], [])
+    for thresholds in ([0.5, 0.4], []):
+        with pytest.raises(ValueError, match="ascending"):
+            mean_ious(heats, masks, thresholds)

@@ -1,0 +1,110 @@
+"""DualEncoder: embeddings, scores and the clock."""
+
+import math
+
+import pytest
+import torch
+from tiny_training import DIM, TinyBatches, TinyImages, make_model
+
+from vgs_lib.data.loading import Batch
+from vgs_lib.encoders import DAVEnet
+from vgs_lib.model import DualEncoder
+
+
+@pytest.fixture
+def model() -> DualEncoder:
+    return make_model().eval()
+
+
+def waveform(num_samples: int, seed: int) -> torch.Tensor:
+    return torch.randn(num_samples, generator=torch.Generator().manual_seed(seed)) * 0.1
+
+
+def test_shapes(model):
+    image_maps, audio_maps, lengths = model.embed_batch(TinyBatches()[0])
+    assert image_maps.shape == (4, DIM, 4, 4)
+    assert audio_maps.shape == (4, DIM, 5)
+    assert lengths.tolist() == [5, 3, 2, 3]
+    assert model.score(image_maps, audio_maps, lengths).shape == (4, 4)
+    assert model.matchmap(image_maps[0], audio_maps[1]).shape == (4, 4, 5)
+    assert model.matchmap(image_maps, audio_maps).shape == (4, 4, 4, 5)
+    assert torch.equal(model(TinyBatches()[0]), model.score(image_maps, audio_maps, lengths))
+
+
+@torch.no_grad()
+def test_score_is_that_of_the_matchmap(model):
+    image_maps, audio_maps, lengths = model.embed_batch(TinyBatches()[0])
+    for kind in ("misa", "sisa", "sima"):
+        scores = model.score(image_maps, audio_maps, lengths, kind=kind)
+        for i in range(4):
+            for j in range(4):
+                matchmap = model.matchmap(image_maps[i], audio_maps[j])[..., : int(lengths[j])]
+                expected = {
+                    "misa": matchmap.amax((0, 1)).mean(),
+                    "sisa": matchmap.mean(),
+                    "sima": matchmap.amax(2).mean(),
+                }[kind]
+                torch.testing.assert_close(scores[i, j], expected, rtol=1e-4, atol=1e-6)
+    default = model.score(image_maps, audio_maps, lengths)
+    assert torch.equal(default, model.score(image_maps, audio_maps, lengths, kind="misa"))
+    assert not torch.equal(default, model.score(image_maps, audio_maps, lengths, kind="sima"))
+
+
+def test_clock(model):
+    assert model.seconds_per_frame == pytest.approx(0.16)
+    torch.testing.assert_close(model.frame_times(3), torch.tensor([0.08, 0.24, 0.40]))
+
+
+@torch.no_grad()
+def test_waveform_alone_equals_waveform_in_a_batch(model):
+    waveforms = [waveform(16000, 0), waveform(5000, 1)]
+    maps, lengths = model.embed_waveforms(waveforms)
+    assert maps.shape[1] == DIM
+    # One second is 16 frames of 16 hops of 10 ms, or one more or less at the borders.
+    assert abs(int(lengths[0]) * model.seconds_per_frame - 1.0) <= 2 * model.seconds_per_frame
+    for row, one in enumerate(waveforms):
+        alone, length = model.embed_waveforms([one])
+        assert int(length) == int(lengths[row])
+        torch.testing.assert_close(alone[0], maps[row, :, : int(length)], rtol=1e-4, atol=1e-4)
+
+
+def test_bytes_and_fractions_are_the_same_picture(model):
+    pixels = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.embed_image(pixels), model.embed_image(pixels / 255.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_cached_features_give_the_same_maps(model, dtype):
+    batch = TinyBatches()[0]
+    cached = Batch(
+        image=tuple(x.to(dtype) for x in model.image_encoder.features(batch.image[0])),
+        audio=batch.audio,
+        audio_lengths=batch.audio_lengths,
+        image_is_features=True,
+    )
+    found, expected = model.embed_batch(cached)[0], model.embed_batch(batch)[0]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2 if dtype == torch.float16 else 1e-6)
+
+
+def test_cached_audio_features_go_to_the_projection(model):
+    class Frozen(DAVEnet):
+        def project(self, hidden, lengths):
+            return hidden[:, :DIM], lengths
+
+    model.audio_encoder = Frozen(width=1 / 32, dim=DIM)
+    batch = Batch((torch.rand(2, 3, 16, 16),), torch.ones(2, 9, 3).half(), torch.tensor([3, 1]), audio_is_features=True)
+    _, audio_maps, lengths = model.embed_batch(batch)
+    assert audio_maps.shape == (2, DIM, 3) and lengths.tolist() == [3, 1]
+    assert audio_maps.dtype == torch.float32
+
+
+def test_temperature():
+    model = DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=DIM), temperature=0.1)
+    assert model.logit_scale.item() == pytest.approx(math.log(10.0))
+    assert model.logit_scale.requires_grad
+
+
+def test_encoders_of_different_dimensions_are_refused():
+    with pytest.raises(ValueError, match="image encoder gives 8 dimensions and the audio encoder 12"):
+        DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=12))

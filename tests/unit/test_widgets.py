@@ -1,0 +1,259 @@
+"""Controllers without a browser, and that the views pass on what a person does."""
+
+import io
+import json
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+import toy_tour as toy
+from PIL import Image
+
+from vgs_lib.errors import AudioError
+from vgs_lib.prompting import Prompter
+from vgs_lib.widgets import RecorderController, TourController
+from vgs_lib.widgets.buffers import wav
+from vgs_lib.widgets.controllers import MAX_UPLOAD
+from vgs_lib.widgets.material import on_background
+from vgs_lib.widgets.microphone import LocalMicrophone
+
+
+class FakeMicrophone:
+    available, reason = True, ""
+
+    def __init__(self, waveform):
+        self.waveform = waveform
+
+    def record(self, seconds):
+        return self.waveform, toy.RATE
+
+
+@pytest.fixture
+def tour():
+    made = TourController(
+        Prompter(toy.ToyModel()),
+        toy.scenes(30),
+        toy.clips(),
+        num_scenes=8,
+        microphone=FakeMicrophone(toy.say("blue")),
+    )
+    made.encode()
+    return made
+
+
+def scene_with(tour, *names):
+    return next(p for p in tour.pictures.values() if set(names) <= set(p.masks))
+
+
+def test_controllers_need_no_widget_library():
+    code = (
+        "import sys; sys.modules['ipywidgets'] = sys.modules['anywidget'] = None\n"
+        "from vgs_lib.widgets import GalleryController, PlayerController, RecorderController, TourController"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_clip_lights_up_the_picture(tour):
+    picture = scene_with(tour, "red", "green")
+    tour.choose_picture(picture.id)
+    tour.recorder.choose_clip("clip-red")
+    assert "30 pictures" in tour.status and not tour.recorder.failed
+    x, y = tour.prompt.peak()
+    assert picture.masks["red"][int(y * 224), int(x * 224)]
+    assert len(tour.best.items) == 5
+    assert all("red" in tour.pictures[item["id"]].masks for item in tour.best.items)
+
+
+def test_another_picture_answers_the_same_recording(tour):
+    tour.recorder.choose_clip("clip-red")
+    other = scene_with(tour, "red", "blue")
+    tour.choose_picture(other.id)
+    assert tour.current is other and tour.prompt.picture == other.id and tour.prompt.found
+    assert tour.scenes.selected == tour.best.selected == other.id
+
+
+def test_a_caption_is_played_with_its_words(tour):
+    picture = scene_with(tour, "green", "yellow")
+    tour.choose_picture(picture.id, caption=True)
+    content, _ = tour.player.message()
+    assert content["prompt"]["play"] and [w[0] for w in content["prompt"]["words"]] == list(picture.masks)
+    assert not tour.player.message()[0]["prompt"]["play"]  # a view opened later stays quiet
+
+
+def test_all_four_sources_give_the_same_answer(tour):
+    answers = []
+    data = wav(toy.say("blue"))
+    cuts = range(0, len(data), 9000)
+    chunks = lambda: [
+        tour.recorder.receive_chunk(data[cut : cut + 9000], "b.wav", index, len(cuts))
+        for index, cut in enumerate(cuts)
+    ]
+    for speak in (
+        lambda: tour.recorder.choose_clip("clip-blue"),
+        lambda: tour.recorder.receive_bytes(data, "recording"),
+        lambda: tour.recorder.record_local(),
+        chunks,
+    ):
+        tour.recorder.choose_clip("clip-red")
+        speak()
+        assert not tour.recorder.failed, tour.status
+        answers.append([item["id"] for item in tour.best.items])
+    assert answers[0] == answers[1] == answers[2] == answers[3]
+
+
+def test_chunks_in_any_order_make_one_file():
+    heard = []
+    recorder = RecorderController(
+        on_sound=lambda *args, **kwargs: heard.append(args), microphone=FakeMicrophone(0)
+    )
+    data = wav(toy.say("red"))
+    half = len(data) // 2
+    recorder.receive_chunk(data[:half], "a.wav", 0, 3)
+    recorder.receive_chunk(b"", "a.wav", 2, 3)
+    assert not heard
+    recorder.receive_chunk(data[half:], "a.wav", 1, 3)
+    assert len(heard) == 1 and len(heard[0][0]) == len(toy.say("red"))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"Dear diary, today I wrote a text file.", "diary.wav: cannot be read as sound"),
+        (b"", "empty"),
+        (wav(np.zeros(16000)), "silent"),
+        (wav(np.zeros(0)), "no samples"),
+    ],
+)
+def test_wrong_input_becomes_a_sentence_and_the_last_answer_stays(tour, data, says):
+    tour.recorder.choose_clip("clip-red")
+    before = tour.prompt
+    tour.recorder.receive_bytes(data, "diary.wav")
+    assert tour.recorder.failed and says in tour.status and "<" not in tour.status
+    assert tour.prompt is before
+    tour.recorder.choose_clip("clip-blue")
+    assert not tour.recorder.failed
+
+
+def test_an_hour_of_sound_is_refused_quickly(tour):
+    hour = io.BytesIO()
+    soundfile.write(hour, np.zeros(3600 * 8000, np.int16), 8000, format="FLAC")
+    tour.recorder.receive_bytes(hour.getvalue(), "hour.flac")
+    assert tour.recorder.failed and "3600" in tour.status and "30 s" in tour.status
+
+
+def test_a_huge_upload_is_cut_off(tour):
+    for index in range(MAX_UPLOAD // 2**20 + 1):
+        tour.recorder.receive_chunk(bytes(2**20), "film.mkv", index, 4000)
+    assert tour.recorder.failed and "32 MB" in tour.status
+
+
+def test_prompts_before_the_pictures_are_ready():
+    tour = TourController(Prompter(toy.ToyModel()), toy.scenes(30), toy.clips(), microphone=FakeMicrophone(0))
+    tour.recorder.choose_clip("clip-red")
+    assert tour.prompt.num_pictures == 1
+    tour.encode()
+    assert tour.prompt.num_pictures == 30 and "30 pictures" in tour.status
+
+
+def test_the_player_sends_heat_as_bytes(tour):
+    picture = scene_with(tour, "red")
+    tour.choose_picture(picture.id)
+    tour.recorder.choose_clip("clip-red")
+    content, (jpeg, colours, heat, whole, sound) = tour.player.message()
+    frames, height, width = content["prompt"]["shape"]
+    grid = np.frombuffer(heat, np.uint8).reshape(frames, height, width)
+    assert np.abs(grid / 255 - tour.prompt.heat).max() <= 0.5 / 255 + 1e-6
+    assert len(colours) == 768 and len(whole) == height * width
+    assert Image.open(io.BytesIO(jpeg)).size == (224, 224)
+    assert soundfile.info(io.BytesIO(sound)).duration == pytest.approx(content["prompt"]["duration"])
+    assert "top" in content["description"] or "bottom" in content["description"]
+    json.dumps(content)
+
+
+def test_the_description_says_when_nothing_fits(tour):
+    picture = next(p for p in tour.pictures.values() if "red" not in p.masks)
+    tour.choose_picture(picture.id)
+    tour.recorder.choose_clip("clip-red")
+    assert "hardly found" in tour.player.description()
+
+
+def test_a_missing_microphone_is_explained(monkeypatch):
+    import sounddevice
+
+    def none(kind):
+        raise sounddevice.PortAudioError("no device")
+
+    monkeypatch.setattr(sounddevice, "query_devices", none)
+    microphone = LocalMicrophone()
+    assert not microphone.available and "no microphone" in microphone.reason
+    with pytest.raises(AudioError, match="no microphone"):
+        microphone.record(1)
+
+
+def test_missing_portaudio_is_explained(monkeypatch):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    assert "PortAudio" in LocalMicrophone().reason and "libportaudio2" in LocalMicrophone().reason
+
+
+def test_stamps_are_centred_on_a_plain_square():
+    stamp = np.zeros((50, 100, 4), np.uint8)
+    stamp[..., 0] = stamp[..., 3] = 255
+    square = on_background(stamp, 200)
+    assert square.shape == (200, 200, 3) and tuple(square[100, 100]) == (255, 0, 0)
+    assert (square[20] == square[20, 0]).all() and square[20, 0, 0] == square[20, 0, 1]
+
+
+@pytest.fixture
+def view():
+    from vgs_lib.widgets import Tour
+
+    made = Tour(toy.ToyModel(), pictures=toy.scenes(12), clips=toy.clips()).wait()
+    made.sent = []
+    for name in ("gallery", "recorder", "player", "best"):
+        piece = getattr(made, name)
+        piece.send = lambda content, buffers=None, name=name: made.sent.append((name, content, buffers))
+    yield made
+    made.close()
+
+
+def test_the_views_pass_on_what_a_person_does(view):
+    red = next(p.id for p in view.pictures.values() if "red" in p.masks)
+    view.gallery._receive(view.gallery, {"type": "choose", "id": red}, [])
+    assert view.gallery.selected == red
+    view.recorder._receive(view.recorder, {"type": "recording"}, [memoryview(wav(toy.say("red")))])
+    assert "12 pictures" in view.recorder.status and not view.recorder.failed and not view.recorder.busy
+    kinds = [(name, content["type"]) for name, content, _ in view.sent]
+    assert ("player", "show") in kinds and ("best", "items") in kinds
+    view.recorder._receive(view.recorder, {"type": "recording"}, [b"text"])
+    assert view.recorder.failed
+
+
+def test_an_unexpected_error_is_shown_not_only_logged(view, caplog):
+    view.gallery._receive(view.gallery, {"type": "choose", "id": "no such picture"}, [])
+    assert view.sent[-1][1]["type"] == "broken" and "no such picture" in view.sent[-1][1]["sentence"]
+
+
+def test_the_saved_state_holds_no_pictures_and_no_sound(view):
+    view.recorder._receive(view.recorder, {"type": "clip", "id": "clip-red"}, [])
+    state = sum(
+        len(json.dumps(w.get_state(), default=str))
+        for w in (view.gallery, view.recorder, view.player, view.best)
+    )
+    assert state < 100_000
+
+
+def test_closing_ends_the_background_work():
+    from vgs_lib.widgets import Tour
+
+    tour = Tour(toy.ToyModel(), pictures=toy.scenes(200))
+    tour.close()
+    assert "tour-pictures" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,78 @@
+"""``python -m vgs_lib data | train | evaluate | prompt``: what the notebooks do, for scripts and clusters."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vgs_lib.errors import VgsError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 on success, 1 with one sentence on standard error where a :class:`VgsError` says why not."""
+    parser = argparse.ArgumentParser(prog="python -m vgs_lib", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    _data_parser(commands.add_parser("data", help="obtain and build data sets, check manifests"))
+    _train_parser(commands.add_parser("train", help="train a recipe"))
+    _evaluate_parser(commands.add_parser("evaluate", help="figures of a checkpoint on a split"))
+    _prompt_parser(commands.add_parser("prompt", help="speak a recording to a picture"))
+    chosen = parser.parse_args(arguments)
+    try:
+        return _run(chosen)
+    except VgsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    # Imported here, so that a command that has nothing to do answers at once.
+    if chosen.command == "data":
+        from vgs_lib.commands import data
+
+        return data.run(chosen)
+    from vgs_lib.commands import models
+
+    return {"train": models.train, "evaluate": models.evaluate, "prompt": models.prompt}[chosen.command](chosen)
+
+
+def _data_parser(parser: argparse.ArgumentParser) -> None:
+    sets = parser.add_subparsers(dest="set", required=True)
+    stamps = sets.add_parser("stamps", help="obtain and build Spoken Stamps")
+    stamps.add_argument("--archive", type=Path, help="a .deb or .tar.gz of the stamps that you have")
+    stamps.add_argument("--folder", type=Path, help="where to build it (default: $VGS_HOME/stamps)")
+    stamps.add_argument("--jobs", type=int, help="things done at once (default: all cores)")
+    check = sets.add_parser("check", help="validate a manifest, reporting file and line")
+    check.add_argument("manifest", type=Path)
+    check.add_argument("--files", action="store_true", help="open every picture, mask and recording too")
+
+
+def _train_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="stamps-demo or stamps-scratch")
+    parser.add_argument("--out", type=Path, help="folder of the run and of its model (default: runs/RECIPE)")
+    parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
+    parser.add_argument("--seed", type=int, help="seed of everything random in training")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"))
+    parser.add_argument("--precision", choices=("no", "bf16", "fp16"))
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes; the same command goes on")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches ahead")
+
+
+def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", required=True, help="stamps-demo, stamps-scratch or a folder")
+    parser.add_argument("--split", default="test", help="validation, test, test-hard, test-human-en, ...")
+    parser.add_argument("--scenes", type=int, default=1000, help="scenes of the split")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+    parser.add_argument("--card", action="store_true", help="write the figures into the checkpoint's card")
+
+
+def _prompt_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--image", type=Path, required=True, help="a picture (PNG, JPEG, ...)")
+    parser.add_argument("--audio", type=Path, required=True, help="a recording (WAV, OGG, FLAC, ...)")
+    parser.add_argument("--out", type=Path, required=True, help="the picture with its heatmap, as PNG")
+    parser.add_argument("--checkpoint", default="stamps-demo")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""``python -m vgs_lib data stamps`` and ``data check``."""
+
+import argparse
+import json
+from collections import Counter
+
+from vgs_lib.data.stamps import is_complete
+from vgs_lib.paths import home
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Build Spoken Stamps with a progress bar, or validate a manifest."""
+    return _stamps(chosen) if chosen.set == "stamps" else _check(chosen)
+
+
+def _stamps(chosen: argparse.Namespace) -> int:
+    folder = chosen.folder or home() / "stamps"
+    if chosen.archive is None and is_complete(folder):
+        print(f"Spoken Stamps is built in {folder}.")
+        return 0
+    from tqdm import tqdm
+
+    from vgs_lib.data.stamps_build import build
+
+    bar, step = None, None
+    for progress in build(folder, archive=chosen.archive, jobs=chosen.jobs):
+        if progress.step != step:
+            if bar is not None:
+                bar.close()
+            step, bar = progress.step, tqdm(total=progress.total, desc=progress.step)
+        bar.update(progress.done - bar.n)
+    if bar is not None:
+        bar.close()
+    report = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    people = ", ".join(f"{count} {language}" for language, count in report["people"].items())
+    print(f"Kept {report['concepts']} concepts with {report['names']} names and {report['clips']} spoken clips.")
+    print(f"Recordings by people: {people}. Natural sounds: {report['sounds']}.")
+    for why, count in Counter(_sort_of(item["why"]) for item in report["dropped"]).most_common():
+        print(f"Dropped {count}: {why}.")
+    for voice, command in report["missing_voices"].items():
+        print(f"Voice {voice} is missing; get it with: {command}")
+    print(f"Every one is listed in {folder / 'build.json'}.")
+    return 0
+
+
+def _sort_of(why: str) -> str:
+    """A reason without its numbers, so that the like are counted together."""
+    return "it lasts too long" if why.startswith("it lasts") else why.split(" (")[0]
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from vgs_lib.data.manifest import validate_manifest
+
+    problems = validate_manifest(chosen.manifest, check_files=chosen.files)
+    for problem in problems:
+        print(problem)
+    print(f"{chosen.manifest}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}.")
+    return 1 if problems else 0

@@ -1,0 +1,101 @@
+"""Banks: frozen features computed once and kept on disk, so that training steps only run what is trained.
+
+A bank is a folder of shards; a shard appears only when complete, so filling one goes on where it was cut off. The
+folder's name carries a digest of everything the features depend on: other settings make another bank.
+
+Legend: C channels, H W grid, T frames; float16 on disk.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgs_lib.errors import DataError
+from vgs_lib.paths import home
+
+SHARD = 256
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How far filling a bank is: ``done`` of ``total`` items of ``name``."""
+
+    name: str
+    done: int
+    total: int
+
+
+class Bank:
+    """Items 0 to ``total`` - 1, each a tuple of float16 tensors; ``bank[i]`` gives them.
+
+    ``name`` and ``settings`` (a JSON object) identify the bank; it lives in ``folder``, by default ``$VGS_HOME/banks``.
+    """
+
+    def __init__(self, name: str, settings: object, total: int, *, folder: Path | None = None):
+        text = json.dumps(settings, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self.name, self.total = name, total
+        self.folder = (folder or home() / "banks") / f"{name}-{digest}"
+        self._text = text
+        self._open: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
+
+    def fill(self, compute: Callable[[range], Sequence[tuple[Tensor, ...]]]) -> Iterator[Filling]:
+        """Compute what is missing, yielding after each shard; ``compute(items)`` gives the tensors of those items."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "settings.json").write_text(self._text, encoding="utf-8")
+        for shard, first in enumerate(range(0, self.total, SHARD)):
+            path = self.folder / f"{shard:05d}"
+            if not path.is_dir():
+                begin = time.monotonic()
+                self._write(path, compute(range(first, min(self.total, first + SHARD))))
+                spent = self.seconds + time.monotonic() - begin
+                (self.folder / "seconds").write_text(f"{spent:.1f}", encoding="utf-8")
+            yield Filling(self.name, min(self.total, first + SHARD), self.total)
+
+    def _write(self, path: Path, items: Sequence[tuple[Tensor, ...]]) -> None:
+        """A shard: for each tensor of an item, all items' values in one array cut along the last axis."""
+        partial = path.with_name(f".{path.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        lengths = np.array([[x.shape[-1] for x in item] for item in items])
+        for place, tensors in enumerate(zip(*items, strict=True)):
+            frames = tensors[0].dim() == 2
+            joined = torch.cat([x.T for x in tensors]) if frames else torch.stack(tensors)
+            np.save(partial / f"{place}.npy", joined.to(torch.float16).numpy())
+        np.save(partial / "lengths.npy", np.concatenate([np.zeros((1, lengths.shape[1]), int), lengths.cumsum(0)]))
+        partial.rename(path)
+
+    @property
+    def seconds(self) -> float:
+        """How long filling it has taken, over every time it was started."""
+        record = self.folder / "seconds"
+        return float(record.read_text(encoding="utf-8")) if record.is_file() else 0.0
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        """The tensors of an item: maps [C, H, W] and hidden states [C, T]."""
+        shard, row = divmod(index, SHARD)
+        if shard not in self._open:
+            path = self.folder / f"{shard:05d}"
+            try:
+                ends = np.load(path / "lengths.npy")
+                arrays = [np.load(path / f"{place}.npy", mmap_mode="r") for place in range(ends.shape[1])]
+            except (OSError, ValueError) as error:
+                raise DataError(f"{path}: missing or damaged ({error}); delete the folder and fill it again") from error
+            self._open[shard] = ends, arrays
+        ends, arrays = self._open[shard]
+        item = []
+        for place, array in enumerate(arrays):
+            if array.ndim == 2:  # frames of all items one after another, [sum of T, C]
+                item.append(torch.from_numpy(array[ends[row, place] : ends[row + 1, place]].T.copy()))
+            else:
+                item.append(torch.from_numpy(array[row].copy()))
+        return tuple(item)

@@ -1,0 +1,123 @@
+"""Obtains the Tux Paint stamps: the system's folder, the Debian package, the upstream tarball or a file named by hand.
+
+Whatever the source, the result is the folder that holds ``animals``, ``food`` and the other categories.
+"""
+
+import io
+import logging
+import shutil
+import subprocess
+import tarfile
+import urllib.request
+from pathlib import Path
+
+from vgs_lib.errors import DataError, DownloadError
+
+PACKAGE = "tuxpaint-stamps-default"
+UPSTREAM = (
+    "https://downloads.sourceforge.net/project/tuxpaint/tuxpaint-stamps/2022-06-04/tuxpaint-stamps-2022.06.04.tar.gz"
+)
+SYSTEM_FOLDERS = (
+    Path("/usr/share/tuxpaint/stamps"),
+    Path("/usr/local/share/tuxpaint/stamps"),
+    Path("/opt/homebrew/share/tuxpaint/stamps"),
+    Path("/Applications/TuxPaint.app/Contents/Resources/share/tuxpaint/stamps"),
+)
+_SIGNS = ("animals", "food", "vehicles")
+
+log = logging.getLogger(__name__)
+
+
+def stamps_tree(folder: Path, *, archive: Path | None = None, system: tuple[Path, ...] = SYSTEM_FOLDERS) -> Path:
+    """The folder of the stamps, obtained into ``folder`` if it is not there yet.
+
+    Tried in order: ``archive`` if given (a ``.deb`` or ``.tar.gz``), what ``folder`` holds already, ``system``
+    folders, ``apt-get download``, the upstream tarball. Raises :class:`DownloadError` naming every attempt.
+    """
+    if archive is not None:
+        return _unpack(Path(archive), folder)
+    if (done := _find(folder)) is not None:
+        return done
+    for place in system:
+        if all((place / sign).is_dir() for sign in _SIGNS):
+            return place
+    attempts = []
+    for name, obtain in (("apt-get download", _from_debian), ("the upstream tarball", _from_upstream)):
+        try:
+            return _unpack(obtain(folder), folder)
+        except (DownloadError, DataError) as error:
+            log.info("%s: %s", name, error)
+            attempts.append(f"{name}: {error}")
+    raise DownloadError(
+        "the Tux Paint stamps cannot be obtained (" + "; ".join(attempts) + f"). Install the package {PACKAGE}, or "
+        f"download it or {UPSTREAM} elsewhere and pass it with --archive FILE"
+    )
+
+
+def _find(folder: Path) -> Path | None:
+    """The unpacked tree in ``folder``, or None; it is only ever renamed into place when complete."""
+    if not (folder / "source").is_dir():
+        return None
+    for sign in (folder / "source").rglob("animals"):
+        if all((sign.parent / other).is_dir() for other in _SIGNS):
+            return sign.parent
+    return None
+
+
+def _from_debian(folder: Path) -> Path:
+    if shutil.which("apt-get") is None:
+        raise DownloadError("apt-get is not on this machine")
+    downloads = folder / "downloads"
+    downloads.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["apt-get", "download", PACKAGE], cwd=downloads, capture_output=True, text=True)
+    found = sorted(downloads.glob(f"{PACKAGE}_*.deb"))
+    if done.returncode != 0 or not found:
+        raise DownloadError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it downloaded nothing")
+    return found[-1]
+
+
+def _from_upstream(folder: Path) -> Path:
+    target = folder / "downloads" / UPSTREAM.rsplit("/", 1)[1]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    try:
+        with urllib.request.urlopen(UPSTREAM, timeout=30) as reply, open(partial, "wb") as file:
+            shutil.copyfileobj(reply, file)
+    except OSError as error:
+        raise DownloadError(f"{UPSTREAM}: {error}") from error
+    partial.rename(target)
+    return target
+
+
+def _unpack(archive: Path, folder: Path) -> Path:
+    """Unpack ``archive`` under ``folder/source``, which appears only when complete."""
+    if not archive.is_file():
+        raise DataError(f"{archive}: no such archive; expected a .deb or .tar.gz of {PACKAGE}")
+    partial = folder / ".source.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        with tarfile.open(fileobj=_tar_of(archive)) as tar:
+            tar.extractall(partial, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DataError(f"{archive}: damaged or not an archive ({error}); delete it and run again") from error
+    shutil.rmtree(folder / "source", ignore_errors=True)
+    partial.rename(folder / "source")
+    tree = _find(folder)
+    if tree is None:
+        raise DataError(f"{archive}: no stamps inside, expected folders {', '.join(_SIGNS)}; is it {PACKAGE}?")
+    return tree
+
+
+def _tar_of(archive: Path) -> io.IOBase:
+    """The tar inside a ``.deb`` (an ``ar`` archive with a member ``data.tar.*``), or the file itself."""
+    file = open(archive, "rb")
+    if file.read(8) != b"!<arch>\n":
+        file.seek(0)
+        return file
+    while len(header := file.read(60)) == 60:
+        name, size = header[:16].decode("ascii", "replace").strip(" /"), int(header[48:58])
+        if name.startswith("data.tar"):
+            return io.BytesIO(file.read(size))
+        file.seek(size + size % 2, io.SEEK_CUR)
+    raise DataError(f"{archive}: a Debian package without a data.tar; delete it and run again")

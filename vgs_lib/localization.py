@@ -1,0 +1,172 @@
+"""Where a spoken word lies in a picture: its heatmap, pointing and overlap with a mask, and their chance.
+
+Sources: harwath2019, section 5.3 (intersection over union); the pointing game of Zhang et al. 2018 (Top-Down
+Neural Attention by Excitation Backprop). The time of a frame comes from hop length x pooling.
+
+Shapes: H W grid of the model, T frames, Y X pixels of a mask.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def word_heatmap(matchmap: Tensor, start: float, end: float, seconds_per_frame: float) -> Tensor:
+    """The mean of a matchmap over the time of a word; a frame partly inside counts by its part inside.
+
+    Args:
+        matchmap: ``[..., H, W, T]``; frame t spans t to t + 1 times ``seconds_per_frame``.
+        start: where the word begins, in seconds.
+        end: where it ends; what lies outside the frames is left out.
+        seconds_per_frame: front-end hop x pooling, in seconds.
+
+    Returns:
+        ``[..., H, W]``.
+
+    Raises:
+        ValueError: an empty or backward span, one that meets no frame, or seconds per frame not above 0.
+    """
+    num_frames = matchmap.shape[-1]
+    if not seconds_per_frame > 0:
+        raise ValueError(f"seconds_per_frame is {seconds_per_frame}; expected a number above 0")
+    if not start < end:
+        raise ValueError(f"the word spans {start} to {end} s; expected start < end")
+    begin = torch.arange(num_frames, dtype=torch.float64) * seconds_per_frame
+    inside = (begin + seconds_per_frame).clamp(max=end) - begin.clamp(min=start)  # seconds, [T]
+    heard = (inside > 0).nonzero().flatten()
+    if not len(heard):
+        raise ValueError(
+            f"the word spans {start} to {end} s and meets none of the {num_frames} frames, "
+            f"which span 0 to {num_frames * seconds_per_frame:g} s"
+        )
+    share = (inside[heard] / inside[heard].sum()).to(matchmap)
+    return matchmap[..., heard.to(matchmap.device)] @ share
+
+
+def normalise(heat: Tensor) -> Tensor:
+    """Each map ``[..., H, W]`` scaled to 0 to 1 by its own least and greatest value; a constant map gives 0.
+
+    Source: harwath2019, section 5.3.
+    """
+    low, high = heat.amin((-2, -1), keepdim=True), heat.amax((-2, -1), keepdim=True)
+    return torch.where(high > low, (heat - low) / (high - low), torch.zeros_like(heat))
+
+
+def upsample(heat: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps ``[..., H, W]`` made ``[..., Y, X]`` by bilinear interpolation; ``size`` is (Y, X) in pixels."""
+    if tuple(heat.shape[-2:]) == tuple(size):
+        return heat
+    maps = heat.reshape(-1, 1, *heat.shape[-2:])
+    maps = F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+    return maps.view(*heat.shape[:-2], *size)
+
+
+def pointing_hit(heat: Tensor, mask: Tensor) -> float:
+    """1 where the greatest value of the map lies in the mask, else 0; of tied maxima, the share inside.
+
+    Args:
+        heat: ``[H, W]``, upsampled to the mask where it is of another size.
+        mask: ``[Y, X]`` bool, true where the object is.
+
+    Raises:
+        ValueError: a mask that is empty, not bool or not 2-D, a map that is not 2-D or not finite.
+    """
+    heat, mask = _check(heat, mask)
+    return mask[heat == heat.max()].double().mean().item()
+
+
+def iou(heat: Tensor, mask: Tensor, threshold: float) -> float:
+    """Intersection over union of the mask and the pixels whose value is at least ``threshold``: 0 to 1.
+
+    Args:
+        heat: ``[H, W]``, in the threshold's unit (:func:`normalise` for 0 to 1), upsampled to the mask.
+        mask: ``[Y, X]`` bool.
+        threshold: 0.5 on normalised maps in harwath2019.
+
+    Raises:
+        ValueError: as :func:`pointing_hit`.
+    """
+    return _ious(heat, mask, torch.tensor([threshold])).item()
+
+
+def mean_ious(heats: Sequence[Tensor], masks: Sequence[Tensor], thresholds: Tensor | Sequence[float]) -> Tensor:
+    """The mean of :func:`iou` over many maps, for each threshold: ``[K]`` float64.
+
+    Args:
+        heats: N maps ``[H, W]``, of any sizes.
+        masks: N masks ``[Y, X]``.
+        thresholds: ``[K]``, ascending.
+
+    Raises:
+        ValueError: no maps, another number of masks, thresholds that do not ascend; as :func:`pointing_hit`.
+    """
+    thresholds = torch.as_tensor(thresholds)
+    if len(heats) != len(masks) or not len(heats):
+        raise ValueError(f"got {len(heats)} maps and {len(masks)} masks; expected the same number, 1 or more")
+    if thresholds.dim() != 1 or not len(thresholds) or (thresholds.diff() < 0).any():
+        raise ValueError("thresholds must be a list of one or more numbers in ascending order")
+    total = torch.zeros(len(thresholds), dtype=torch.float64)
+    for heat, mask in zip(heats, masks, strict=True):
+        total += _ious(heat, mask, thresholds)
+    return total / len(heats)
+
+
+def best_threshold(
+    heats: Sequence[Tensor], masks: Sequence[Tensor], thresholds: Tensor | Sequence[float] | None = None
+) -> tuple[float, float]:
+    """The threshold with the best mean IoU, and that mean. Choose it on a validation split, never on test.
+
+    Arguments and errors are those of :func:`mean_ious`. By default 50 thresholds are spread evenly between
+    the least and the greatest value of all maps (both left out).
+    """
+    if thresholds is None and len(heats):
+        low, high = min(float(x.min()) for x in heats), max(float(x.max()) for x in heats)
+        thresholds = torch.linspace(low, high, 52)[1:-1]
+    thresholds = torch.as_tensor([] if thresholds is None else thresholds)
+    means = mean_ious(heats, masks, thresholds)
+    best = int(means.argmax())
+    return float(thresholds[best]), float(means[best])
+
+
+def chance_pointing(mask: Tensor) -> float:
+    """The probability that a random pixel lies in the mask ``[Y, X]``: its share of the picture."""
+    return mask.double().mean().item()
+
+
+def chance_iou(mask: Tensor) -> float:
+    """The IoU of marking the full frame, harwath2019's baseline: again the mask's share of the picture."""
+    return mask.double().mean().item()
+
+
+def _ious(heat: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
+    """IoU at each ascending threshold [K], from one count of pixels per interval between thresholds."""
+    heat, mask = _check(heat, mask)
+    passed = torch.bucketize(heat, thresholds.to(heat), right=True)  # how many thresholds each pixel reaches
+
+    def at_least(values: Tensor) -> Tensor:  # pixels that reach each threshold
+        counts = torch.bincount(values, minlength=len(thresholds) + 1)
+        return counts.flip(0).cumsum(0).flip(0)[1:].cpu().double()
+
+    detected, intersection = at_least(passed.flatten()), at_least(passed[mask])
+    return intersection / (detected + mask.sum().cpu() - intersection)
+
+
+def _check(heat: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The map at the mask's size, and the mask on its device."""
+    mask = torch.as_tensor(mask)
+    if mask.dim() != 2 or mask.dtype != torch.bool or not mask.any():
+        raise ValueError(f"the mask is {list(mask.shape)} {mask.dtype}; expected [Y, X] bool with a true pixel")
+    if heat.dim() != 2 or not heat.isfinite().all():
+        raise ValueError(f"the map is {list(heat.shape)}; expected [H, W], all of it finite")
+    heat = heat.to(torch.promote_types(heat.dtype, torch.float32))
+    return upsample(heat, tuple(mask.shape)), mask.to(heat.device)
+
+
+def cosine_heatmap(image_map: Tensor, query: Tensor) -> Tensor:
+    """The cosine of each position of an image map ``[D, H, W]`` with a query ``[D]``: ``[H, W]``, -1 to 1.
+
+    Unlike min-max scaled maps these can be compared between words and pictures, so one threshold serves all.
+    """
+    return torch.einsum("dhw,d->hw", F.normalize(image_map, dim=0), F.normalize(query, dim=0))

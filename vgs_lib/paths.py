@@ -1,0 +1,14 @@
+"""Where things live: ``$VGS_HOME`` for data that is obtained, the package's ``checkpoints`` for what is shipped."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The data folder: ``$VGS_HOME``, by default ``~/.cache/vgs``. It is not created here."""
+    return Path(os.environ.get("VGS_HOME") or "~/.cache/vgs").expanduser()
+
+
+def checkpoints_folder() -> Path:
+    """The ``checkpoints`` folder of the source tree, which holds the shipped models."""
+    return Path(__file__).resolve().parent.parent / "checkpoints"

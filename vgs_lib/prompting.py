@@ -1,0 +1,299 @@
+"""Encode pictures once, then prompt them with speech as often as wanted.
+
+A spoken prompt costs one audio encoding and one product with the cached image maps. The heat of a prompt is
+the matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 3.4) brought to 0-1 by one fixed range
+for all prompts, pictures and moments, so that colours can be compared over time. Shapes: B pictures, D
+embedding, H W grid, T frames, N samples.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vgs_lib import audio
+from vgs_lib.errors import AudioError, DataError
+from vgs_lib.images import fit_picture
+
+NUM_REFERENCE = 32  # pictures that say what a frame of speech gives on any picture
+
+
+@dataclass(frozen=True)
+class Match:
+    """A cached picture and its score for a prompt (the model's similarity, no unit; higher is better)."""
+
+    id: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What a spoken prompt finds.
+
+    Attributes:
+        picture: id of the picture that the heat is for.
+        heat: [T, H, W] float32, 0 (unrelated) to 1 (as strong as a typical best match), one map per frame.
+        whole: [H, W] float32, 0-1, the whole prompt: frames weighted by how much they say about this picture.
+        score: similarity of the prompt to ``picture``.
+        best: the best pictures of all cached ones, best first.
+        span: (start, end) in seconds of the part of the prompt that matches the picture best.
+        seconds_per_frame: length of a frame in seconds; frame t covers t to t + 1 times that.
+        heat_range: (low, high) similarities that are drawn as 0 and 1.
+        waveform: [N] float32 mono, 16 kHz.
+        num_pictures: how many pictures were searched.
+        elapsed: seconds that the prompt took.
+    """
+
+    picture: str
+    heat: np.ndarray
+    whole: np.ndarray
+    score: float
+    best: tuple[Match, ...]
+    span: tuple[float, float]
+    seconds_per_frame: float
+    heat_range: tuple[float, float]
+    waveform: np.ndarray
+    num_pictures: int
+    elapsed: float
+
+    @property
+    def duration(self) -> float:
+        """Length of the prompt in seconds."""
+        return len(self.waveform) / audio.SAMPLE_RATE
+
+    @property
+    def found(self) -> bool:
+        """Whether some place and moment is at least half as strong as a typical best match."""
+        return bool(self.heat.max() >= 0.5)
+
+    def frame_at(self, seconds: float) -> int:
+        """The frame heard at ``seconds``, clamped to the prompt."""
+        return int(np.clip(seconds / self.seconds_per_frame, 0, len(self.heat) - 1))
+
+    def peak(self, seconds: float | None = None) -> tuple[float, float]:
+        """Centre (x, y), each 0-1, of the hottest cell of the whole prompt or of one moment."""
+        heat = self.whole if seconds is None else self.heat[self.frame_at(seconds)]
+        row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
+        return float(column + 0.5) / heat.shape[1], float(row + 0.5) / heat.shape[0]
+
+
+class Prompter:
+    """Prompt cached pictures with speech.
+
+    Args:
+        model: a `DualEncoder` (embed_image, embed_waveforms, matchmap, score, seconds_per_frame) in eval
+            mode.
+        picture_size: pixels of the shorter side that the image encoder is given.
+        max_seconds: longest prompt.
+        heat_range: (low, high) similarities drawn as 0 and 1; None: see `calibrate`.
+    """
+
+    def __init__(self, model, *, picture_size=224, max_seconds=30.0, heat_range=None):
+        self.model = model
+        self.picture_size = picture_size
+        self.max_seconds = max_seconds
+        self.heat_range: tuple[float, float] | None = heat_range
+        self._maps: dict[str, torch.Tensor] = {}
+        self._stacks: list[tuple[list[str], torch.Tensor]] | None = None
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __contains__(self, picture: str) -> bool:
+        return picture in self._maps
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the cached pictures in the order they came."""
+        return list(self._maps)
+
+    def add_pictures(
+        self,
+        ids: Sequence[str],
+        pictures: Iterable[np.ndarray],
+        *,
+        batch_size: int = 8,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Encode pictures and keep their maps; an id that is known already is replaced.
+
+        Args:
+            ids: one name per picture.
+            pictures: uint8 [H, W, 3] each, any size; never cropped. May be a generator.
+            batch_size: pictures encoded together; prompts may run between batches.
+            progress: called with (done, total) after each batch.
+            should_stop: asked between batches; true ends early.
+
+        Raises:
+            ImageError: a picture is not uint8 [H, W, 3], or is longer than four times its width.
+        """
+        batch: list[tuple[str, torch.Tensor]] = []
+        done = 0
+        for name, pixels in zip(ids, pictures, strict=True):
+            picture = fit_picture(pixels, self.picture_size, name=name)
+            if batch and (len(batch) == batch_size or picture.shape != batch[0][1].shape):
+                done += self._encode(batch)
+                batch = []
+                progress(done, len(ids))
+                if should_stop():
+                    return
+            batch.append((name, picture))
+        if batch:
+            progress(done + self._encode(batch), len(ids))
+
+    def _encode(self, batch: list[tuple[str, torch.Tensor]]) -> int:
+        device = getattr(self.model, "device", "cpu")
+        with torch.inference_mode():
+            maps = self.model.embed_image(torch.stack([picture for _, picture in batch]).to(device))
+        with self._lock:
+            self._maps.update((name, image_map) for (name, _), image_map in zip(batch, maps, strict=True))
+            self._stacks = None
+        return len(batch)
+
+    def calibrate(self, waveforms: Sequence[np.ndarray | torch.Tensor], *, rate: int = audio.SAMPLE_RATE) -> None:
+        """Fix the range of the heat from recordings: low is what most places give, high a typical best match.
+
+        Without it, the first prompt fixes the range for all later ones.
+        """
+        peaks, levels = [], []
+        for waveform in waveforms:
+            maps = self._matchmaps(self._embed(self._check(waveform, rate)), num_pictures=None)
+            peaks.append(maps.max().item())
+            levels.append(maps.amax(dim=(1, 2)).median().item())
+        low, high = float(np.median(levels)), float(np.median(peaks))
+        self.heat_range = (low, max(high, low + 1e-3))
+
+    def prompt_file(self, source, *, picture: str | None = None, num_best: int = 5) -> Prompt:
+        """`prompt` with a sound file: a path, bytes or an open file; AudioError if it cannot be read."""
+        waveform, rate = audio.read_audio(source, max_seconds=self.max_seconds)
+        return self.prompt(waveform, rate, picture=picture, num_best=num_best)
+
+    def prompt(self, waveform, rate: int, *, picture: str | None = None, num_best: int = 5) -> Prompt:
+        """Search the cached pictures for what is said and show where it is in one of them.
+
+        Args:
+            waveform: [N] or [C, N], samples of any rate, array or tensor.
+            rate: samples per second.
+            picture: id of the picture for the heat; None takes the best match.
+            num_best: how many of the best pictures to return.
+
+        Raises:
+            AudioError: empty, too short, silent, not finite, or longer than ``max_seconds``.
+            DataError: no picture is cached, or ``picture`` is not.
+        """
+        started = time.perf_counter()
+        if not self._maps:
+            raise DataError("No pictures to search yet: call add_pictures first.")
+        if picture is not None and picture not in self._maps:
+            raise DataError(f"There is no picture {picture!r} among the {len(self)} encoded ones.")
+        waveform = self._check(waveform, rate)
+        audio_map = self._embed(waveform)
+        ranking = self._rank(audio_map)
+        if picture is None:
+            picture = ranking[0].id
+        if self.heat_range is None:
+            self.calibrate([waveform])
+        low, high = self.heat_range
+        matchmap = self._matchmap(self._maps[picture], audio_map)  # [H, W, T]
+        contrast = self._contrast(matchmap, audio_map)
+        weights = contrast.clamp(min=0)
+        if weights.sum() <= 0:
+            weights = torch.ones_like(contrast)
+        whole = (matchmap * weights).sum(dim=-1) / weights.sum()
+        scale = lambda values: ((values - low) / (high - low)).clamp(0, 1).float().cpu().numpy()
+        seconds, duration = float(self.model.seconds_per_frame), len(waveform) / audio.SAMPLE_RATE
+        first, last = best_span(contrast.cpu().numpy())
+        return Prompt(
+            picture=picture,
+            heat=scale(matchmap.permute(2, 0, 1)),
+            whole=scale(whole),
+            score=next(match.score for match in ranking if match.id == picture),
+            best=tuple(ranking[:num_best]),
+            span=(min(first * seconds, duration), min(last * seconds, duration)),
+            seconds_per_frame=seconds,
+            heat_range=(low, high),
+            waveform=waveform.cpu().numpy(),
+            num_pictures=len(ranking),
+            elapsed=time.perf_counter() - started,
+        )
+
+    def _check(self, waveform, rate: int) -> torch.Tensor:
+        """[N] at 16 kHz, known to be speech-like; too long is said before anything is computed."""
+        found = max(np.shape(waveform), default=0) / rate
+        if found > self.max_seconds:
+            found, most = f"{found:.0f} s", f"{self.max_seconds:g} s"
+            raise AudioError(f"The recording lasts {found}, at most {most} are allowed; cut it shorter.")
+        if not isinstance(waveform, torch.Tensor):
+            waveform = torch.from_numpy(np.array(waveform))  # a copy: arrays may be read-only
+        if waveform.numel():
+            waveform = audio.to_mono_16k(waveform.float(), rate)
+        audio.check_speech(waveform)
+        return waveform
+
+    @torch.inference_mode()
+    def _embed(self, waveform: torch.Tensor) -> torch.Tensor:
+        maps, lengths = self.model.embed_waveforms([waveform])
+        return maps[0, :, : int(lengths[0])]  # [D, T]
+
+    def _matchmap(self, image_map: torch.Tensor, audio_map: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return self.model.matchmap(image_map, audio_map).float()
+
+    def _matchmaps(self, audio_map: torch.Tensor, *, num_pictures: int | None = NUM_REFERENCE) -> torch.Tensor:
+        """Matchmaps [B, H, W, T] of pictures evenly taken from the largest group of one shape."""
+        _, maps = max(self._stacked(), key=lambda stack: len(stack[0]))
+        step = 1 if num_pictures is None else -(-len(maps) // num_pictures)
+        return self._matchmap(maps[::step], audio_map)
+
+    def _contrast(self, matchmap: torch.Tensor, audio_map: torch.Tensor) -> torch.Tensor:
+        """[T]: by how much each frame's best place beats what the frame finds in any picture."""
+        here = matchmap.amax(dim=(0, 1))
+        others = self._matchmaps(audio_map).amax(dim=(1, 2))
+        return here - (others.mean(dim=0) if len(others) > 1 else here.median())
+
+    def _rank(self, audio_map: torch.Tensor) -> list[Match]:
+        lengths = torch.tensor([audio_map.shape[-1]], device=audio_map.device)
+        ranking = []
+        with torch.inference_mode():
+            for ids, maps in self._stacked():
+                scores = self.model.score(maps, audio_map[None], lengths)[:, 0].float().tolist()
+                ranking += [Match(name, score) for name, score in zip(ids, scores, strict=True)]
+        return sorted(ranking, key=lambda match: -match.score)
+
+    def _stacked(self) -> list[tuple[list[str], torch.Tensor]]:
+        """The cached maps as one tensor [B, D, H, W] per grid shape."""
+        with self._lock:
+            if self._stacks is None:
+                groups: dict[torch.Size, list[str]] = {}
+                for name, image_map in self._maps.items():
+                    groups.setdefault(image_map.shape, []).append(name)
+                stacks = [(ids, torch.stack([self._maps[i] for i in ids])) for ids in groups.values()]
+                for ids, maps in stacks:  # the cache shares the stacked memory
+                    self._maps.update(zip(ids, maps, strict=True))
+                self._stacks = stacks
+            return self._stacks
+
+
+def best_span(contrast: np.ndarray) -> tuple[int, int]:
+    """The run of frames [first, last) with the most contrast above half its maximum (Kadane's scan).
+
+    Args:
+        contrast: [T], T >= 1, how strongly each frame matches; brief dips do not end a run.
+    """
+    values = contrast - 0.5 * contrast.max()
+    if contrast.max() <= 0:
+        first = int(np.argmax(contrast))
+        return first, first + 1
+    best, span, total, start = -np.inf, (0, 1), 0.0, 0
+    for frame, value in enumerate(values):
+        if total <= 0:
+            total, start = 0.0, frame
+        total += value
+        if total > best:
+            best, span = total, (start, frame + 1)
+    return span

@@ -1,0 +1,114 @@
+"""Systems as recipes: features, two encoders, a similarity, a loss, data and a schedule, as one frozen dataclass.
+
+A recipe is plain data (it is stored as JSON beside the weights); :func:`build_model` makes the model it names.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vgs_lib.data.augment import Augmentation
+from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.encoders.audio import DAVEnet, ResDAVEnet
+from vgs_lib.encoders.image import ResNet50Conv, TimmPyramid, VGG16Conv
+from vgs_lib.encoders.whisper import PretrainedSpeech
+from vgs_lib.errors import CheckpointError, TrainingError
+from vgs_lib.model import DualEncoder
+from vgs_lib.training import FitSettings, ScoreLoss
+
+IMAGE_ENCODERS: dict[str, Callable] = {"timm": TimmPyramid, "vgg16": VGG16Conv, "resnet50": ResNet50Conv}
+AUDIO_ENCODERS: dict[str, Callable] = {
+    "whisper": PretrainedSpeech,
+    "davenet": DAVEnet,
+    "resdavenet": ResDAVEnet,
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """An encoder: its name in ``IMAGE_ENCODERS`` or ``AUDIO_ENCODERS``, and its options."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A system and how it is trained. ``keep_best`` in ``fit`` chooses among the evaluations on validation."""
+
+    name: str
+    image: Part
+    audio: Part
+    kind: str = "misa"
+    temperature: float = 0.1
+    loss: ScoreLoss = field(default_factory=ScoreLoss)
+    data: SceneData = field(default_factory=SceneData)
+    fit: FitSettings = field(default_factory=FitSettings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as a JSON object."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Recipe":
+        """The recipe of a JSON object; :class:`CheckpointError` if it is not one."""
+        try:
+            data = dict(fields["data"])
+            ranges = {k: tuple(v) if isinstance(v, list) else v for k, v in data.pop("augmentation").items()}
+            phases = tuple(tuple(phase) for phase in data.pop("phases"))
+            fit = dict(fields["fit"])
+            return cls(
+                name=fields["name"],
+                image=Part(**fields["image"]),
+                audio=Part(**fields["audio"]),
+                kind=fields["kind"],
+                temperature=fields["temperature"],
+                loss=ScoreLoss(**fields["loss"]),
+                data=SceneData(**data, phases=phases, augmentation=Augmentation(**ranges)),
+                fit=FitSettings(**{**fit, "betas": tuple(fit["betas"])}),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"the recipe in model.json is damaged or of another version: {error!r}") from error
+
+
+def build_model(recipe: Recipe) -> DualEncoder:
+    """The untrained model of a recipe; frozen backbones come with their weights."""
+    for part, known in ((recipe.image, IMAGE_ENCODERS), (recipe.audio, AUDIO_ENCODERS)):
+        if part.name not in known:
+            raise CheckpointError(f"recipe {recipe.name}: no encoder {part.name!r}, expected one of {sorted(known)}")
+    return DualEncoder(
+        IMAGE_ENCODERS[recipe.image.name](**recipe.image.options),
+        AUDIO_ENCODERS[recipe.audio.name](**recipe.audio.options),
+        kind=recipe.kind,
+        temperature=recipe.temperature,
+    )
+
+
+_PICTURES = Part("timm", {"strides": [8, 16, 32], "dim": 256, "out_stride": 8, "normalize": True})
+
+RECIPES: dict[str, Recipe] = {
+    "stamps-demo": Recipe(
+        name="stamps-demo",
+        image=_PICTURES,
+        audio=Part("whisper", {"dim": 256, "layers": [4], "pooling": 8, "num_convs": 4, "dropout": 0.1}),
+        loss=ScoreLoss("info_nce", mix_steps=300, coarse_steps=1600),
+        data=SceneData(num_scenes=8000, takes=2, phases=((300, 1),)),
+        fit=FitSettings(steps=2400, learning_rate=1.5e-3, warmup_steps=60, checkpoint_every=100, evaluate_every=400),
+    ),
+    "stamps-scratch": Recipe(
+        name="stamps-scratch",
+        image=_PICTURES,
+        audio=Part("resdavenet", {"width": 0.375, "dim": 256}),
+        loss=ScoreLoss("info_nce", mix_steps=300, coarse_steps=4000),
+        data=SceneData(num_scenes=8000, takes=4, phases=((1500, 1), (500, 2)), mask_frames=12),
+        fit=FitSettings(steps=4000, learning_rate=1.5e-3, warmup_steps=100, checkpoint_every=200, evaluate_every=500),
+    ),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; :class:`TrainingError` lists the names there are."""
+    if name not in RECIPES:
+        raise TrainingError(f"no recipe is called {name!r}; there are {', '.join(sorted(RECIPES))}")
+    return RECIPES[name]

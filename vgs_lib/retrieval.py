@@ -1,0 +1,240 @@
+"""Retrieval figures from a score matrix: recall at k, ranks, their chance levels and bootstrap intervals.
+
+Rows are queries ``[Q]``, columns candidates ``[C]``. For speech to image that is the transpose of what
+``score_matrix`` gives. Ties are never resolved in a model's favour: a figure is what it would be on average
+if tied candidates were put in random order, so a model whose scores are all equal stands at chance.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+Targets = Tensor | Sequence[Sequence[int]] | None
+
+_CHUNK_ELEMENTS = 1 << 24  # scores compared at once
+
+
+def recall_at_k(scores: Tensor, k: int, targets: Targets = None, *, chunk: int | None = None) -> float:
+    """The share of queries with a right candidate among their k best: 0 to 1.
+
+    Args:
+        scores: ``[Q, C]``, higher is better.
+        k: 1 or more.
+        targets: which candidates are right: ``[Q, C]`` bool, or for each query a list of indices, or None for
+            the diagonal. A query is found if any of its right candidates is.
+        chunk: queries handled at once; by default as many as fit a fixed memory. The result is the same.
+
+    Raises:
+        ValueError: no targets with a matrix that is not square, a query without a right candidate, an index
+            out of range, targets of another shape, scores with NaN, k or chunk below 1.
+
+    Source: harwath2019, section 5.1; any caption of a picture counts as in tian2020. Ties: :func:`hits_at_k`.
+    """
+    return statistics.fmean(hits_at_k(scores, k, targets, chunk=chunk).tolist())
+
+
+def hits_at_k(scores: Tensor, k: int, targets: Targets = None, *, chunk: int | None = None) -> Tensor:
+    """For each query, the probability that a random order of ties puts a right candidate among the k best.
+
+    It is 0 or 1 without ties. If ``higher`` wrong candidates beat the best right one, and m wrong and j right
+    ones (itself included) share its score, then the ``s = k - higher`` places left all go to wrong ones with
+    probability C(m, s) / C(m + j, s) (hypergeometric). All scores equal, one right candidate: k / C.
+
+    Arguments and errors are those of :func:`recall_at_k`. Returns ``[Q]`` float64.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}; expected 1 or more")
+    counts = _tie_counts(scores, targets, chunk).tolist()
+    return torch.tensor([_hit(k - higher, wrong, right) for higher, wrong, right in counts], dtype=torch.float64)
+
+
+def median_rank(scores: Tensor, targets: Targets = None, *, chunk: int | None = None) -> float:
+    """The median over queries of :func:`ranks` (1 is best), with its arguments and errors."""
+    return statistics.median(ranks(scores, targets, chunk=chunk).tolist())
+
+
+def ranks(scores: Tensor, targets: Targets = None, *, chunk: int | None = None) -> Tensor:
+    """For each query, the place of its best right candidate, 1 being the first: ``[Q]`` float64.
+
+    It is 1 + the wrong candidates with a strictly higher score + m / (j + 1), the expected number of the m
+    tied wrong candidates in front of the first of j tied right ones: half the ties where j is 1.
+
+    Arguments and errors are those of :func:`recall_at_k`.
+    """
+    higher, wrong, right = _tie_counts(scores, targets, chunk).double().unbind(1)
+    return 1 + higher + wrong / (right + 1)
+
+
+def chance_recall(num_candidates: int, k: int, num_right: int | Sequence[int] = 1) -> float:
+    """Recall at k of random order among ``num_candidates``, of which ``num_right`` (of each query) are right.
+
+    Raises:
+        ValueError: k below 1, or numbers of right candidates outside 1 to ``num_candidates``.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}; expected 1 or more")
+    numbers = _check_numbers(num_candidates, num_right)
+    return statistics.fmean(_hit(k, num_candidates - right, right) for right in numbers)
+
+
+def chance_median_rank(num_candidates: int, num_right: int | Sequence[int] = 1) -> float:
+    """The median place of the first right candidate in random order; ``(C + 1) / 2`` where one is right.
+
+    With several right candidates it is a little lower than what equal scores get from :func:`ranks`,
+    since there the median of the place is below its mean.
+
+    Raises:
+        ValueError: numbers of right candidates outside 1 to ``num_candidates``.
+    """
+    numbers = Counter(_check_numbers(num_candidates, num_right))
+
+    def found_by(
+        place: int,
+    ) -> Fraction:  # probability that the first right candidate is not behind this place
+        missed = sum(
+            count * Fraction(math.comb(num_candidates - place, right), math.comb(num_candidates, right))
+            for right, count in numbers.items()
+        )
+        return 1 - missed / numbers.total()
+
+    low, high = 1, num_candidates
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if found_by(middle) >= Fraction(1, 2) else (middle + 1, high)
+    return low + 0.5 if found_by(low) == Fraction(1, 2) else float(low)
+
+
+def bootstrap_interval(
+    values: Tensor | Sequence[float],
+    *,
+    seed: int,
+    num: int = 1000,
+    level: float = 0.95,
+    statistic: str | Callable[[Tensor], Tensor] = "mean",
+) -> tuple[float, float]:
+    """A percentile bootstrap interval of a statistic of independent values (hits, ranks, one per query).
+
+    Args:
+        values: ``[N]``.
+        seed: fixes the resampling.
+        num: resamples.
+        level: share of the resampled statistics inside the interval, between 0 and 1.
+        statistic: ``mean``, ``median``, or a function from ``[num, N]`` to ``[num]``.
+
+    Returns:
+        The lower and the upper end.
+
+    Raises:
+        ValueError: no values, values that are not finite, num below 1 or level outside 0 to 1.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+    """
+    values = torch.as_tensor(values, dtype=torch.float64).flatten().cpu()
+    if not len(values) or not values.isfinite().all():
+        raise ValueError(f"got {len(values)} values, {int((~values.isfinite()).sum())} not finite; expected 1 or more")
+    if num < 1 or not 0 < level < 1:
+        raise ValueError(f"num is {num} and level {level}; expected num >= 1 and 0 < level < 1")
+    # quantile(0.5) is the mean of the two middle values, as in median_rank; torch.median takes the lower one
+    known = {"mean": lambda x: x.mean(1), "median": lambda x: x.quantile(0.5, dim=1)}
+    function = known[statistic] if isinstance(statistic, str) else statistic
+    generator = torch.Generator().manual_seed(seed)
+    per_draw = max(1, _CHUNK_ELEMENTS // 16 // len(values))
+    drawn = []
+    for first in range(0, num, per_draw):
+        size = (min(per_draw, num - first), len(values))
+        drawn.append(function(values[torch.randint(len(values), size, generator=generator)]))
+    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.cat(drawn).double().quantile(tails).tolist()
+    return low, high
+
+
+def _hit(places: int, wrong: int, right: int) -> float:
+    """The probability that ``places`` draws from wrong and right candidates hold a right one."""
+    if places <= 0:
+        return 0.0
+    if places > wrong:
+        return 1.0
+    if right == 1:
+        return places / (wrong + 1)
+    return float(1 - Fraction(math.comb(wrong, places), math.comb(wrong + right, places)))
+
+
+def _tie_counts(scores: Tensor, targets: Targets, chunk: int | None) -> Tensor:
+    """For each query: wrong candidates above its best right one, wrong ones and right ones tied: [Q, 3]."""
+    scores = torch.as_tensor(scores)
+    if scores.dim() != 2 or 0 in scores.shape:
+        raise ValueError(f"scores are {list(scores.shape)}; expected [Q, C], none of them 0")
+    scores = scores if scores.is_floating_point() else scores.double()
+    num_queries, num_candidates = scores.shape
+    targets = _check_targets(targets, num_queries, num_candidates)
+    if chunk is None:
+        chunk = max(1, _CHUNK_ELEMENTS // num_candidates)
+    if chunk < 1:
+        raise ValueError(f"chunk is {chunk}; expected 1 or more queries")
+    counts = []
+    for first in range(0, num_queries, chunk):
+        part = scores[first : first + chunk]
+        if part.isnan().any():
+            query = first + int(part.isnan().any(1).nonzero()[0])
+            raise ValueError(f"the scores of query {query} hold NaN; a model that gives it cannot be ranked")
+        right = _right_candidates(targets, first, part)
+        best = part.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+        tied = part == best
+        counts.append(torch.stack([(part > best).sum(1), (tied & ~right).sum(1), (tied & right).sum(1)], 1))
+    return torch.cat(counts).cpu()
+
+
+def _right_candidates(targets: Tensor | list[list[int]] | None, first: int, part: Tensor) -> Tensor:
+    """The bool matrix of the queries from ``first`` on, shaped like ``part``; no row is empty."""
+    if isinstance(targets, Tensor):
+        return targets[first : first + len(part)].to(part.device)
+    queries = torch.arange(len(part))
+    if targets is None:
+        columns = queries + first
+    else:
+        lists = targets[first : first + len(part)]
+        queries = queries.repeat_interleave(torch.tensor([len(x) for x in lists]))
+        columns = torch.tensor([i for x in lists for i in x])
+    right = torch.zeros(part.shape, dtype=torch.bool)
+    right[queries, columns] = True
+    return right.to(part.device)
+
+
+def _check_targets(targets: Targets, num_queries: int, num_candidates: int) -> Tensor | list[list[int]] | None:
+    if targets is None:
+        if num_queries != num_candidates:
+            raise ValueError(
+                f"scores are [{num_queries}, {num_candidates}], so the diagonal cannot be the true pairs; give targets"
+            )
+        return None
+    if hasattr(targets, "shape"):
+        targets = torch.as_tensor(targets)
+        if targets.shape != (num_queries, num_candidates) or targets.dtype != torch.bool:
+            raise ValueError(
+                f"targets are {list(targets.shape)} {targets.dtype}; "
+                f"expected [{num_queries}, {num_candidates}] torch.bool, or a list of indices for each query"
+            )
+        empty = (~targets.any(1)).nonzero().flatten().tolist()
+    else:
+        targets = [[int(i) for i in x] for x in targets]
+        if len(targets) != num_queries:
+            raise ValueError(f"targets hold {len(targets)} lists; expected one for each of {num_queries} queries")
+        for query, columns in enumerate(targets):
+            if any(not 0 <= i < num_candidates for i in columns):
+                raise ValueError(f"targets[{query}] is {columns}; expected indices from 0 to {num_candidates - 1}")
+        empty = [query for query, columns in enumerate(targets) if not columns]
+    if empty:
+        raise ValueError(f"query {empty[0]} has no right candidate ({len(empty)} such queries); leave them out")
+    return targets
+
+
+def _check_numbers(num_candidates: int, num_right: int | Sequence[int]) -> list[int]:
+    numbers = [num_right] if isinstance(num_right, int) else [int(x) for x in num_right]
+    if not numbers or not all(1 <= x <= num_candidates for x in numbers):
+        raise ValueError(f"num_right is {num_right}; expected numbers from 1 to {num_candidates}")
+    return numbers

@@ -1,0 +1,106 @@
+"""The training objective on a score matrix: a kind of similarity, a loss, and two helps for early training.
+
+Shape legend: B pairs (of all processes), D embedding, H W grid, T frames.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vgs_lib import losses
+from vgs_lib.data.loading import Batch
+from vgs_lib.distributed import global_scores
+from vgs_lib.model import MAX_LOG_SCALE, DualEncoder
+
+RANDOM_LOSSES = {
+    "sampled_triplet": losses.sampled_triplet,
+    "semi_hard_triplet": losses.semi_hard_triplet,
+    "shn": losses.shn,
+}
+
+
+@dataclass(frozen=True)
+class ScoreLoss:
+    """A loss on the scores of the global batch, to be given to ``fit``.
+
+    name: "info_nce" (with the model's learnt temperature), "sampled_triplet", "semi_hard_triplet", "shn" or
+        "all_pairs_hinge" (see ``vgs_lib.losses``); pairs of the same picture are no impostors in any of them.
+    kind: similarity of the scores; None takes the model's.
+    mix_kind, mix_steps: for the first ``mix_steps`` steps the scores are a mixture of ``kind`` and
+        ``mix_kind``, whose share falls linearly from 1 to 0. SISA gives every position a gradient where the
+        maxima of MISA start blind.
+    coarse_steps: for the first ``coarse_steps`` steps image maps are averaged over 2x2 positions, which is
+        four times cheaper to score.
+    options: further arguments of the loss (``margin``, ``reduction``).
+    chunk: captions scored at a time; None picks by memory.
+    """
+
+    name: str = "info_nce"
+    kind: str | None = None
+    mix_kind: str = "sisa"
+    mix_steps: int = 0
+    coarse_steps: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        known = ["info_nce", "all_pairs_hinge", *RANDOM_LOSSES]
+        if self.name not in known:
+            raise ValueError(f"name: found {self.name!r}, expected one of {', '.join(known)}")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a resumed run must have in common with this one."""
+        return {key: value for key, value in asdict(self).items() if key != "chunk"}
+
+    def __call__(
+        self, model: DualEncoder, batch: Batch, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of this process's part of a batch, and figures: recall at 1 both ways, logit scale.
+
+        Embeddings may be in reduced precision; scores and losses are not.
+        """
+        image_maps, audio_maps, lengths = model.embed_batch(batch)
+        with torch.autocast(image_maps.device.type, enabled=False):
+            dtype = model.logit_scale.dtype
+            scores = self._scores(model, image_maps.to(dtype), audio_maps.to(dtype), lengths, step)
+            loss = self._loss(model, scores, batch.same_image, generator)
+        right = torch.arange(len(scores), device=scores.device)
+        figures = {
+            "image_to_speech_r1": (scores.detach().argmax(1) == right).float().mean().item(),
+            "speech_to_image_r1": (scores.detach().argmax(0) == right).float().mean().item(),
+            "logit_scale": model.logit_scale.detach().exp().item(),
+        }
+        return loss, figures
+
+    def _scores(self, model: DualEncoder, image_maps: Tensor, audio_maps: Tensor, lengths: Tensor, step: int) -> Tensor:
+        if step < self.coarse_steps:
+            image_maps = functional.avg_pool2d(image_maps, 2, ceil_mode=True)
+        scores = global_scores(model, image_maps, audio_maps, lengths, kind=self.kind, chunk=self.chunk)
+        if step < self.mix_steps:
+            share = 1.0 - step / self.mix_steps
+            mixed_in = global_scores(model, image_maps, audio_maps, lengths, kind=self.mix_kind, chunk=self.chunk)
+            scores = torch.lerp(scores, mixed_in, share)
+        return scores
+
+    def _loss(
+        self, model: DualEncoder, scores: Tensor, same_image: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        options = {**self.options, "same_image": same_image}
+        if self.name == "info_nce":
+            with torch.no_grad():
+                model.logit_scale.clamp_(max=MAX_LOG_SCALE)
+            options["log_scale"] = model.logit_scale
+            return losses.info_nce(scores, **options)
+        if self.name == "all_pairs_hinge":
+            return losses.all_pairs_hinge(scores, **options)
+        return RANDOM_LOSSES[self.name](scores, generator=generator, **options)
+
+
+def score_loss(name: str = "info_nce", *, kind: str | None = None, **settings: Any) -> ScoreLoss:
+    """A ``ScoreLoss`` by name: ``score_loss("shn", kind="sisa", options={"margin": 1.0})``."""
+    return ScoreLoss(name, kind, **settings)

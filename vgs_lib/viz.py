@@ -1,0 +1,103 @@
+"""Figures: heatmaps over pictures, what a prompt finds, as arrays, matplotlib figures and images with alt
+text.
+
+All maps are drawn in cividis, which reads the same with and without colour blindness. Shapes: H W pixels, h
+w grid, T frames, N samples.
+"""
+
+import io
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch.nn import functional
+
+from vgs_lib.prompting import Prompt
+
+COLOUR_MAP = "cividis"
+
+
+def colour_table(name: str = COLOUR_MAP) -> np.ndarray:
+    """uint8 [256, 3]: the colours of heat 0 to 1."""
+    return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+
+
+def upsample(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A heatmap [h, w] as float32 of ``size`` (H, W) pixels, bilinear, grid cells centred."""
+    grid = torch.from_numpy(np.array(heat, dtype=np.float32))[None, None]
+    return functional.interpolate(grid, size, mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+def overlay(picture: np.ndarray, heat: np.ndarray, *, opacity: float = 0.75) -> np.ndarray:
+    """A picture lit by a heatmap: unrelated places turn dim and dark blue, the place that is named glows.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        heat: [h, w], 0-1.
+        opacity: 0 (the picture alone) to 1.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    heat = upsample(np.clip(heat, 0, 1), picture.shape[:2])
+    colours = colour_table()[(heat * 255).round().astype(int)]
+    weight = opacity * heat_weight(heat)[..., None]
+    return (picture * (1 - weight) + colours * weight).round().astype(np.uint8)
+
+
+def heat_weight(heat: np.ndarray) -> np.ndarray:
+    """How strongly heat (0-1) covers the picture: cold places are dimmed, the named place stays visible."""
+    return 0.7 - 0.3 * np.clip(heat, 0, 1)
+
+
+def prompt_figure(prompt: Prompt, picture: np.ndarray, *, title: str = "", num_moments: int = 4) -> Figure:
+    """The whole prompt over its picture, a few moments of it, and its waveform with the span that matches
+    best.
+
+    Args:
+        prompt: from `Prompter.prompt`.
+        picture: uint8 [H, W, 3], the picture of ``prompt``.
+        title: what was said.
+        num_moments: how many moments of equal distance to show.
+    """
+    figure = Figure(figsize=(9.2, 4.6), dpi=72, layout="constrained")
+    grid = figure.add_gridspec(2, num_moments + 3, height_ratios=[3, 1.2])
+    big = figure.add_subplot(grid[:, :3])
+    big.imshow(overlay(picture, prompt.whole))
+    big.set_title(title or "The whole prompt")
+    low, high = prompt.heat_range
+    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(low, high), COLOUR_MAP)
+    figure.colorbar(scale, ax=big, orientation="horizontal", label="similarity (no unit)", shrink=0.8)
+    for index in range(num_moments):
+        seconds = (index + 0.5) * prompt.duration / num_moments
+        axes = figure.add_subplot(grid[0, 3 + index])
+        axes.imshow(overlay(picture, prompt.heat[prompt.frame_at(seconds)]))
+        axes.set_title(f"{seconds:.2f} s")
+        axes.set_axis_off()
+    big.set_axis_off()
+    _draw_waveform(figure.add_subplot(grid[1, 3:]), prompt)
+    return figure
+
+
+def _draw_waveform(axes, prompt: Prompt) -> None:
+    step = max(1, len(prompt.waveform) // 4000)
+    samples = prompt.waveform[::step]
+    axes.plot(np.linspace(0, prompt.duration, len(samples)), samples, color="#00224e", linewidth=0.6)
+    axes.axvspan(*prompt.span, color="#e9d75b", alpha=0.5, label="matches the picture best")
+    axes.set(xlim=(0, prompt.duration), xlabel="time (s)", yticks=[])
+    axes.legend(loc="upper right", fontsize=8)
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as PNG bytes."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    return data.getvalue()
+
+
+def with_alt(figure: Figure, alt: str):
+    """A figure as an IPython image with ``alt`` for screen readers; show it as a cell's last value."""
+    from IPython.display import Image
+
+    return Image(data=figure_png(figure), alt=alt)

@@ -1,0 +1,32 @@
+"""Live widgets: plain controllers (importable without ipywidgets) and thin anywidget views over them.
+
+Controllers: `GalleryController`, `RecorderController`, `PlayerController`, `TourController`. Views:
+`Gallery`, `Recorder`, `MatchmapPlayer`, and `Tour`, which composes them. They run in JupyterLab 4, Notebook
+7 and Voila.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "GalleryController": "controllers",
+    "RecorderController": "controllers",
+    "PlayerController": "controllers",
+    "TourController": "tour_controller",
+    "Clip": "material",
+    "Picture": "material",
+    "Word": "material",
+    "tour_material": "material",
+    "LocalMicrophone": "microphone",
+    "Gallery": "views",
+    "Recorder": "views",
+    "MatchmapPlayer": "views",
+    "Tour": "tour",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    """Import a name when it is first used, so that controllers never pull in ipywidgets."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,226 @@
+"""What the gallery, the recorder and the matchmap player know and decide, without any widget library.
+
+Each has ``message()``: a small JSON-able dict and the byte buffers that belong to it, ready to send to a
+browser.
+Shapes: H W pixels, h w grid, T frames, N samples.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from vgs_lib import audio
+from vgs_lib.errors import AudioError, VgsError
+from vgs_lib.prompting import Prompt
+from vgs_lib.viz import colour_table
+from vgs_lib.widgets import buffers
+from vgs_lib.widgets.material import Clip, Picture, Word
+from vgs_lib.widgets.microphone import LocalMicrophone
+
+MAX_UPLOAD = 32 * 1024 * 1024  # bytes; 30 s of 32-bit stereo at 96 kHz take 23 MB
+
+
+class GalleryController:
+    """Pictures to choose from, with an optional line of detail each (a score)."""
+
+    def __init__(self, *, longest: int = 160):
+        self.longest = longest
+        self.selected = ""
+        self.changed = False  # since the last message
+        self.items: list[dict] = []
+        self._thumbnails: dict[str, bytes] = {}
+
+    def show(self, pictures: Sequence[Picture], *, details: Sequence[str] | None = None, selected: str = "") -> None:
+        """Replace what is shown; ``details`` has one line per picture."""
+        details = details or [""] * len(pictures)
+        for picture in pictures:
+            if picture.id not in self._thumbnails:
+                self._thumbnails[picture.id] = buffers.jpeg(picture.load(), longest=self.longest)
+        self.items = [
+            {"id": p.id, "title": p.title, "detail": detail, "caption": p.caption is not None}
+            for p, detail in zip(pictures, details, strict=True)
+        ]
+        self.selected, self.changed = selected, True
+
+    def message(self) -> tuple[dict, list[bytes]]:
+        """The items and one JPEG thumbnail for each."""
+        self.changed = False
+        return {"type": "items", "items": self.items}, [self._thumbnails[item["id"]] for item in self.items]
+
+
+class RecorderController:
+    """Speech from four sources (browser, kernel's microphone, file, clips), all answered the same way.
+
+    Args:
+        clips: recordings to choose from.
+        on_sound: called with (waveform, rate, title, words, play) for every recording that can be read; play
+            says that the browser should let it be heard.
+        max_seconds: longest recording.
+        microphone: of the kernel's machine; None looks for one.
+    """
+
+    READY = "Record, open a sound file or choose a clip."
+
+    def __init__(
+        self,
+        clips: Sequence[Clip] = (),
+        *,
+        on_sound: Callable,
+        max_seconds: float = 30.0,
+        microphone: LocalMicrophone | None = None,
+    ):
+        self.clips = {clip.id: clip for clip in clips}
+        self.on_sound = on_sound
+        self.max_seconds = max_seconds
+        self.microphone = microphone or LocalMicrophone()
+        self.status = self.READY
+        self.failed = False
+        self._upload: dict[int, bytes] = {}
+
+    def message(self) -> tuple[dict, list[bytes]]:
+        """The clips by group and what the sources allow."""
+        groups: dict[str, list] = {}
+        for clip in self.clips.values():
+            groups.setdefault(clip.group, []).append([clip.id, clip.title])
+        content = {
+            "type": "sources",
+            "groups": groups,
+            "max_seconds": self.max_seconds,
+            "max_bytes": MAX_UPLOAD,
+        }
+        return {**content, "local": self.microphone.available, "local_reason": self.microphone.reason}, []
+
+    def receive_bytes(self, data: bytes, name: str) -> None:
+        """Prompt with the bytes of a sound file; what is wrong becomes the status."""
+
+        def read():
+            try:
+                waveform, rate = audio.read_audio(data, max_seconds=self.max_seconds)
+            except AudioError as error:  # bytes have no name, the file has
+                sentence = re.sub(r"Error opening <[^>]*>: ", "", str(error))
+                raise AudioError(sentence.replace("the recording:", f"{name}:", 1)) from error
+            return waveform, rate, name, (), False
+
+        self._answer(read)
+
+    def receive_chunk(self, data: bytes, name: str, index: int, total: int) -> None:
+        """One piece of an upload; the last missing one completes it."""
+        if index == 0:
+            self._upload = {}
+        self._upload[index] = bytes(data)
+        size = sum(map(len, self._upload.values()))
+        if size > MAX_UPLOAD:
+            self._upload = {}
+            most = f"{MAX_UPLOAD / 2**20:.0f} MB"
+            self.fail(f"{name}: over {most}; open a recording of at most {self.max_seconds:g} s.")
+        elif len(self._upload) == total:
+            data = b"".join(self._upload[i] for i in range(total))
+            self._upload = {}
+            self.receive_bytes(data, name)
+
+    def choose_clip(self, clip_id: str) -> None:
+        """Prompt with a clip of the list."""
+
+        def read():
+            if clip_id not in self.clips:
+                raise AudioError(f"There is no clip {clip_id!r}.")
+            clip = self.clips[clip_id]
+            return *clip.load(), clip.title, clip.words, True
+
+        self._answer(read)
+
+    def record_local(self, seconds: float = 3.0) -> None:
+        """Record on the kernel's machine, blocking for ``seconds``, and prompt with it."""
+        self._answer(lambda: (*self.microphone.record(seconds), "recording", (), False))
+
+    def fail(self, sentence: str) -> None:
+        """Show what went wrong."""
+        self.status, self.failed = sentence, True
+
+    def _answer(self, read: Callable) -> None:
+        try:
+            waveform, rate, title, words, play = read()
+            sentence = self.on_sound(waveform, rate, title=title, words=words, play=play)
+            self.status, self.failed = sentence or f"Heard “{title}”.", False
+        except VgsError as error:
+            self.fail(str(error))
+
+
+class PlayerController:
+    """A picture, the heat of a prompt over it, and its sound; the browser draws and plays."""
+
+    def __init__(self):
+        self.picture: Picture | None = None
+        self.prompt: Prompt | None = None
+        self.title = ""
+        self.words: tuple[Word, ...] = ()
+        self.play = False
+        self.changed = False  # since the last message
+        self._jpeg = b""
+
+    def show_picture(self, picture: Picture) -> None:
+        """Show a picture without heat, until `show_prompt`."""
+        if self.picture is None or self.picture.id != picture.id:
+            self._jpeg = buffers.jpeg(picture.load())
+        self.picture, self.prompt, self.changed = picture, None, True
+
+    def show_prompt(
+        self,
+        picture: Picture,
+        prompt: Prompt,
+        *,
+        title: str = "",
+        words: Sequence[Word] = (),
+        play: bool = False,
+    ) -> None:
+        """Show what a prompt finds in ``picture``; ``words`` label the sound; ``play`` starts it."""
+        self.show_picture(picture)
+        self.prompt, self.title, self.words, self.play = prompt, title, tuple(words), play
+
+    def description(self) -> str:
+        """What is shown, in a sentence, for the status line and screen readers."""
+        if self.picture is None:
+            return "No picture yet."
+        if self.prompt is None:
+            return f"Picture: {self.picture.title}. Nothing said yet."
+        if not self.prompt.found:
+            return f"“{self.title}” is hardly found in this picture: look at the best pictures."
+        start, end = self.prompt.span
+        x, y = self.prompt.peak()
+        place = f"{('top', 'middle', 'bottom')[int(y * 3)]} {('left', 'centre', 'right')[int(x * 3)]}"
+        return f"“{self.title}” fits this picture best from {start:.1f} to {end:.1f} s, in the {place}."
+
+    def message(self) -> tuple[dict, list[bytes]]:
+        """Everything the player shows; buffers: JPEG, colours [256, 3], heat [T, h, w], whole [h, w], WAV."""
+        self.changed = False
+        content = {"type": "show", "description": self.description(), "picture": None, "prompt": None}
+        if self.picture is None:
+            return content, []
+        content["picture"] = {"id": self.picture.id, "title": self.picture.title}
+        if self.prompt is None:
+            return content, [self._jpeg]
+        prompt, play = self.prompt, self.play
+        self.play = False  # a view that opens later does not start to sound
+        content["prompt"] = {
+            "shape": list(prompt.heat.shape),
+            "seconds_per_frame": prompt.seconds_per_frame,
+            "duration": prompt.duration,
+            "span": list(prompt.span),
+            "range": list(prompt.heat_range),
+            "title": self.title,
+            "words": [[word.text, word.start, word.end] for word in self.words],
+            "best": [match.id for match in prompt.best],
+            "play": play,
+        }
+        heat = [buffers.heat_bytes(prompt.heat), buffers.heat_bytes(prompt.whole)]
+        return content, [self._jpeg, _COLOURS, *heat, buffers.wav(_audible(prompt.waveform))]
+
+
+_COLOURS = colour_table().tobytes()
+
+
+def _audible(waveform: np.ndarray, *, peak: float = 0.7) -> np.ndarray:
+    """Quiet recordings are played louder: scaled so that the loudest sample is ``peak``."""
+    loudest = float(np.abs(waveform).max(initial=0))
+    return waveform * (peak / loudest) if 0 < loudest < peak else waveform

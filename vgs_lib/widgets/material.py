@@ -1,0 +1,140 @@
+"""What the tour shows: pictures to search and clips to prompt them with.
+
+`tour_material` takes them from Spoken Stamps; a notebook on other data makes `Picture` and `Clip` itself.
+Shapes: H W pixels, N samples.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from vgs_lib.audio import SAMPLE_RATE
+
+BACKGROUND = 236  # light grey behind single stamps
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a recording and when it is heard, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A recording to prompt with: ``load()`` gives (waveform [N], samples per second)."""
+
+    id: str
+    title: str
+    group: str
+    load: Callable[[], tuple[np.ndarray, int]]
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture to search: ``load()`` gives uint8 [H, W, 3]; ``caption`` is a recording that describes it.
+
+    ``title`` is read out by screen readers. ``masks`` maps what is in the picture to bool [H, W].
+    """
+
+    id: str
+    title: str
+    load: Callable[[], np.ndarray]
+    caption: Clip | None = None
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def tour_material(stamps, *, num_scenes=16, num_pictures=200, num_clips=60, split="test", seed=0, size=448):
+    """Pictures and clips of the tour from `Stamps`: scenes first, then single stamps.
+
+    Args:
+        stamps: an open `vgs_lib.data.stamps.Stamps`.
+        num_scenes: scenes for the gallery.
+        num_pictures: pictures in all; the rest are single stamps, those that people name first.
+        num_clips: recordings of each kind (people, synthetic voices).
+        split: split of the scenes and the synthetic voices.
+        seed: which scenes, which clips.
+        size: pixels of a picture's side.
+
+    Returns:
+        (pictures, clips).
+    """
+    from vgs_lib.data.scenes import Scenes
+
+    scenes = Scenes(stamps, split, seed=seed, size=size)
+    spoken = bool(stamps.voices(split))
+    named = [concept for concept in stamps.concepts if "en" in concept.people]
+    chosen = _scenes_with(scenes, {concept.text for concept in named}, num_scenes)
+    pictures = [_scene_picture(scene, spoken=spoken) for scene in chosen]
+    others = [concept for concept in stamps.concepts if "en" not in concept.people]
+    np.random.default_rng(seed).shuffle(others)
+    for concept in (named + others)[: num_pictures - num_scenes]:
+        load = lambda concept=concept: on_background(stamps.picture(concept.id), size // 2)
+        pictures.append(Picture(concept.id, concept.text, load))
+    return pictures, _people_clips(stamps, named[:num_clips]) + _voice_clips(stamps, named[:num_clips], split)
+
+
+def _scenes_with(scenes, texts: set[str], count: int, *, most: int = 1000) -> list:
+    """The first ``count`` scenes of two things or more, one of them in ``texts``."""
+    named = lambda scene: any(concept.text in texts for concept, _ in scene.concepts)
+    fits = lambda scene: len(scene.concepts) > 1 and named(scene)
+    found = list(islice(filter(fits, (scenes[index] for index in range(most))), count))
+    return found if len(found) == count else [scenes[index] for index in range(count)]
+
+
+def _scene_picture(scene, *, spoken: bool) -> Picture:
+    name = f"scene-{scene.index}"
+    caption = None
+    if spoken:
+        words = tuple(Word(word.text, float(word.start), float(word.end)) for word in scene.words)
+        load = lambda: (scene.waveform, SAMPLE_RATE)
+        caption = Clip(f"{name}-caption", _sentence(scene.words), "Captions", load, words)
+    title = ", ".join(item.text for item in scene.objects)
+    return Picture(name, title, lambda: scene.picture, caption, {item.text: item.mask for item in scene.objects})
+
+
+def _sentence(words) -> str:
+    """The words of a caption as text, with a comma between names that nothing connects."""
+    text, named = "", False
+    for word in words:
+        text += (", " if named and word.concept else " ") + word.text
+        named = bool(word.concept)
+    return text.strip()
+
+
+def _people_clips(stamps, concepts) -> list[Clip]:
+    clips = []
+    for concept in sorted(concepts, key=lambda concept: concept.text.lower()):
+        load = lambda concept=concept: (stamps.recording(concept.id, "en"), SAMPLE_RATE)
+        clips.append(Clip(f"people-{concept.id}", concept.text, "People", load))
+    return clips
+
+
+def _voice_clips(stamps, concepts, split) -> list[Clip]:
+    voices = stamps.voices(split)
+    clips = []
+    for index, concept in enumerate(sorted(concepts, key=lambda concept: concept.text.lower()) if voices else []):
+        voice = voices[index % len(voices)]
+        load = lambda voice=voice, concept=concept: (
+            stamps.clip(voice, concept.text).astype(np.float32) / 32768,
+            SAMPLE_RATE,
+        )
+        clips.append(Clip(f"{voice}-{concept.id}", f"{concept.text} ({voice})", "Synthetic voices", load))
+    return clips
+
+
+def on_background(picture: np.ndarray, size: int, *, margin: float = 0.08) -> np.ndarray:
+    """A cut-out RGBA uint8 [H, W, 4] in the middle of a plain square uint8 [size, size, 3]."""
+    from PIL import Image
+
+    stamp = Image.fromarray(picture)
+    scale = size * (1 - 2 * margin) / max(stamp.size)
+    stamp = stamp.resize([max(1, round(side * scale)) for side in stamp.size])
+    square = Image.new("RGBA", (size, size), (BACKGROUND,) * 3 + (255,))
+    square.alpha_composite(stamp, tuple((size - side) // 2 for side in stamp.size))
+    return np.asarray(square.convert("RGB"))

@@ -1,0 +1,113 @@
+"""The tour as one widget: a gallery, a recorder, the matchmap player and the best pictures, wired."""
+
+import threading
+from collections.abc import Sequence
+
+import ipywidgets
+
+from vgs_lib.prompting import Prompter
+from vgs_lib.widgets.material import Clip, Picture, tour_material
+from vgs_lib.widgets.tour_controller import TourController
+from vgs_lib.widgets.views import Gallery, MatchmapPlayer, Recorder
+
+
+class Tour(ipywidgets.VBox):
+    """Speak, and the picture answers.
+
+    The pictures are encoded in a background thread, scenes first; prompts are answered meanwhile from those
+    encoded so far. The pieces (``gallery``, ``recorder``, ``player``, ``best``) can be used alone.
+
+    Args:
+        model: a `DualEncoder` in eval mode, or a `Prompter`.
+        stamps: an open `Stamps`; its scenes and stamps are the pictures, its recordings the clips.
+        pictures: instead of ``stamps``: what to search, the gallery's first.
+        clips: instead of ``stamps``: recordings to choose from.
+        num_scenes: pictures in the gallery.
+        num_pictures: pictures to search, taken from ``stamps``.
+        num_best: best pictures to show.
+    """
+
+    def __init__(
+        self,
+        model,
+        stamps=None,
+        *,
+        pictures: Sequence[Picture] | None = None,
+        clips: Sequence[Clip] = (),
+        num_scenes: int = 16,
+        num_pictures: int = 200,
+        num_best: int = 5,
+    ):
+        if pictures is None:
+            pictures, clips = tour_material(stamps, num_scenes=num_scenes, num_pictures=num_pictures)
+        prompter = model if isinstance(model, Prompter) else Prompter(model)
+        self.controller = controller = TourController(
+            prompter, pictures, clips, num_scenes=num_scenes, num_best=num_best
+        )
+        choose = controller.choose_picture
+        self.gallery = Gallery(
+            title="1. Choose a picture, or let it describe itself",
+            on_choose=choose,
+            on_caption=lambda picture_id: choose(picture_id, caption=True),
+            controller=controller.scenes,
+        )
+        self.recorder = Recorder(controller=controller.recorder)
+        self.player = MatchmapPlayer(controller=controller.player)
+        count = min(num_pictures, len(pictures))
+        self.best = Gallery(
+            title=f"3. The best {num_best} of {count} pictures",
+            on_choose=choose,
+            compact=True,
+            controller=controller.best,
+        )
+        side = ipywidgets.VBox([self.recorder, self.best]).add_class("vgs-side")
+        main = ipywidgets.Box([self.player, side]).add_class("vgs-main")
+        super().__init__([self.gallery, main])
+        self.add_class("vgs-tour")
+        controller.on_change = self.refresh
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._encode, daemon=True, name="tour-pictures")
+        self._thread.start()
+
+    @property
+    def prompter(self) -> Prompter:
+        """The prompter with the tour's pictures, for prompts from code."""
+        return self.controller.prompter
+
+    @property
+    def pictures(self) -> dict[str, Picture]:
+        """All pictures by id, the gallery's first."""
+        return self.controller.pictures
+
+    @property
+    def clips(self) -> dict[str, Clip]:
+        """The clips by id."""
+        return self.controller.recorder.clips
+
+    def refresh(self) -> None:
+        """Bring everything to the browser."""
+        self.recorder.show_status()
+        self.gallery.show_selected()
+        self.best.show_selected()
+        for view in (self.gallery, self.player, self.best):
+            if view.controller.changed:
+                view.refresh()
+
+    def wait(self, timeout: float | None = None) -> "Tour":
+        """Block until all pictures are encoded (at most ``timeout`` seconds); returns the tour."""
+        self._thread.join(timeout)
+        return self
+
+    def close(self) -> None:
+        """Stop the background work and close the views."""
+        self._stop.set()
+        self._thread.join()
+        super().close()
+
+    def _encode(self) -> None:
+        try:
+            self.controller.encode(should_stop=self._stop.is_set)
+        except Exception as error:
+            self.controller.recorder.fail(f"The pictures could not be encoded: {error}")
+            self.refresh()
+            raise

@@ -1,0 +1,168 @@
+"""Thin anywidget views: each sends its controller's message when the browser asks, and passes on what a
+person does.
+
+Pictures, sounds and heat travel as messages, not as widget state, so that a saved notebook stays small.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from vgs_lib.widgets.controllers import GalleryController, PlayerController, RecorderController
+from vgs_lib.widgets.material import Clip, Picture, Word
+
+_FOLDER = Path(__file__).parent
+_log = logging.getLogger(__name__)
+
+
+def _module(name: str) -> str:
+    """The ES module of a view: shared helpers, then its own file."""
+    return "\n".join((_FOLDER / file).read_text(encoding="utf-8") for file in ("common.js", name))
+
+
+_STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
+
+
+class _View(anywidget.AnyWidget):
+    """A view of ``controller``. ``handlers`` maps message types to functions of (content, buffers)."""
+
+    _css = _STYLE
+
+    def __init__(self, controller, **kwargs):
+        super().__init__(**kwargs)
+        self.controller = controller
+        self.handlers: dict[str, Callable] = {"ready": lambda content, buffers: self.refresh()}
+        self.on_msg(self._receive)
+
+    def refresh(self) -> None:
+        """Show what the controller knows now."""
+        content, data = self.controller.message()
+        self.send(content, data)
+
+    def _receive(self, widget, content, data) -> None:
+        handler = self.handlers.get(content.get("type"))
+        if handler is None:
+            return
+        try:
+            handler(content, data)
+        except Exception as error:  # a person must see it: an exception here would end in a log only
+            _log.exception("widget message %s failed", content.get("type"))
+            self.send({"type": "broken", "sentence": f"Something went wrong: {type(error).__name__}: {error}"})
+
+
+class Gallery(_View):
+    """Pictures to choose from. ``on_choose(id)`` and ``on_caption(id)`` are called for clicks.
+
+    Args:
+        pictures: what to show; or give ``controller``.
+        title: heading.
+        controller: a `GalleryController` that is shared with other code.
+    """
+
+    _esm = _module("gallery.js")
+    title = traitlets.Unicode("").tag(sync=True)
+    compact = traitlets.Bool(False).tag(sync=True)
+    selected = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture] = (),
+        *,
+        title: str = "",
+        compact: bool = False,
+        on_choose: Callable[[str], None] = lambda picture_id: None,
+        on_caption: Callable[[str], None] | None = None,
+        controller: GalleryController | None = None,
+    ):
+        if controller is None:
+            controller = GalleryController()
+            controller.show(pictures)
+        super().__init__(controller, title=title, compact=compact)
+        self.show_selected()
+        self.handlers["choose"] = lambda content, data: on_choose(content["id"])
+        self.handlers["caption"] = lambda content, data: on_caption and on_caption(content["id"])
+
+    def show_selected(self) -> None:
+        """Mark the controller's selected picture in the browser."""
+        self.selected = self.controller.selected
+
+
+class Recorder(_View):
+    """Speech from the browser's microphone, the kernel's microphone, a sound file or a list of clips.
+
+    Args:
+        on_sound: called with (waveform, rate, title=, words=, play=); it may return a sentence for the
+            status line and raise a `VgsError`, whose message is shown.
+        clips: recordings to choose from.
+        max_seconds: longest recording.
+        controller: a `RecorderController` that is shared with other code, instead of the above.
+    """
+
+    _esm = _module("recorder.js")
+    status = traitlets.Unicode("").tag(sync=True)
+    failed = traitlets.Bool(False).tag(sync=True)
+    busy = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self,
+        on_sound: Callable | None = None,
+        *,
+        clips: Sequence[Clip] = (),
+        max_seconds: float = 30.0,
+        controller: RecorderController | None = None,
+    ):
+        if controller is None:
+            controller = RecorderController(clips, on_sound=on_sound, max_seconds=max_seconds)
+        super().__init__(controller, status=controller.status, failed=controller.failed)
+        receive = {
+            "recording": lambda content, data: controller.receive_bytes(bytes(data[0]), "recording"),
+            "chunk": lambda content, data: controller.receive_chunk(
+                data[0] if data else b"", content["name"], content["index"], content["total"]
+            ),
+            "clip": lambda content, data: controller.choose_clip(content["id"]),
+        }
+        for name, handler in receive.items():
+            self.handlers[name] = lambda content, data, handler=handler: self._work(handler, content, data)
+        self.handlers["problem"] = lambda content, data: self._work(lambda *_: controller.fail(content["sentence"]))
+        self.handlers["local"] = lambda content, data: threading.Thread(target=self._record_local).start()
+
+    def show_status(self) -> None:
+        """Bring the controller's sentence to the browser."""
+        self.status, self.failed = self.controller.status, self.controller.failed
+
+    def _work(self, handler: Callable, content=None, data=None) -> None:
+        self.busy = True
+        try:
+            handler(content, data)
+        finally:
+            self.busy = False
+            self.show_status()
+
+    def _record_local(self) -> None:
+        self.status, self.failed = "Speak now: recording 3 s on the kernel's machine.", False
+        self._work(lambda *_: self.controller.record_local(3.0))
+
+
+class MatchmapPlayer(_View):
+    """A picture with the heat of a prompt over it, in step with its sound.
+
+    Args:
+        controller: a `PlayerController` that is shared with other code; None makes one.
+    """
+
+    _esm = _module("player.js")
+
+    def __init__(self, *, controller: PlayerController | None = None):
+        super().__init__(controller or PlayerController())
+
+    def show(self, picture: Picture, prompt=None, *, title: str = "", words: Sequence[Word] = (), play=False) -> None:
+        """Show ``picture``, with the heat and sound of ``prompt`` (a `Prompt`) if given."""
+        if prompt is None:
+            self.controller.show_picture(picture)
+        else:
+            self.controller.show_prompt(picture, prompt, title=title, words=words, play=play)
+        self.refresh()
