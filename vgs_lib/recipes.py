@@ -65,7 +65,9 @@ class Recipe:
                 kind=fields["kind"],
                 temperature=fields["temperature"],
                 loss=ScoreLoss(**fields["loss"]),
-                data=SceneData(**data, phases=phases, augmentation=Augmentation(**ranges)),
+                data=SceneData(
+                    **{**data, "people": tuple(data["people"])}, phases=phases, augmentation=Augmentation(**ranges)
+                ),
                 fit=FitSettings(**{**fit, "betas": tuple(fit["betas"])}),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -92,9 +94,16 @@ RECIPES: dict[str, Recipe] = {
         name="stamps-demo",
         image=_PICTURES,
         audio=Part("whisper", {"dim": 256, "layers": [4], "pooling": 8, "num_convs": 4, "dropout": 0.1}),
-        loss=ScoreLoss("info_nce", mix_steps=300, coarse_steps=1600),
-        data=SceneData(num_scenes=8000, takes=2, phases=((300, 1),)),
-        fit=FitSettings(steps=2400, learning_rate=1.5e-3, warmup_steps=60, checkpoint_every=100, evaluate_every=400),
+        loss=ScoreLoss("info_nce", mix_steps=200, coarse_steps=1100),
+        data=SceneData(num_scenes=8000, takes=2, phases=((200, 1),)),
+        fit=FitSettings(
+            steps=1600,
+            learning_rate=1.5e-3,
+            warmup_steps=60,
+            checkpoint_every=100,
+            evaluate_every=400,
+            precision="bf16",
+        ),
     ),
     "stamps-scratch": Recipe(
         name="stamps-scratch",
@@ -102,7 +111,14 @@ RECIPES: dict[str, Recipe] = {
         audio=Part("resdavenet", {"width": 0.375, "dim": 256}),
         loss=ScoreLoss("info_nce", mix_steps=300, coarse_steps=4000),
         data=SceneData(num_scenes=8000, takes=4, phases=((1500, 1), (500, 2)), mask_frames=12),
-        fit=FitSettings(steps=4000, learning_rate=1.5e-3, warmup_steps=100, checkpoint_every=200, evaluate_every=500),
+        fit=FitSettings(
+            steps=4000,
+            learning_rate=1.5e-3,
+            warmup_steps=100,
+            checkpoint_every=200,
+            evaluate_every=500,
+            precision="bf16",
+        ),
     ),
 }
 

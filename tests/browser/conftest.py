@@ -32,8 +32,31 @@ class Lab:
     folder: Path
 
     def url(self, notebook: str) -> str:
-        """Where a notebook of the folder opens."""
-        return f"{self.address}/lab/tree/{notebook}?token={self.token}"
+        """Where a notebook of the folder opens, in a workspace of its own: nothing else is open beside it."""
+        return f"{self.address}/lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}?token={self.token}"
+
+    def ask(self, path: str, method: str = "GET"):
+        """The answer of the server's REST interface, or None."""
+        request = urllib.request.Request(f"{self.address}/api/{path}", method=method)
+        request.add_header("Authorization", f"token {self.token}")
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            body = answer.read()
+        return json.loads(body) if body else None
+
+    def wait_kernel(self) -> None:
+        """Until a kernel is connected and idle."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            kernels = [session["kernel"] for session in self.ask("sessions")]
+            if any(k["connections"] and k["execution_state"] == "idle" for k in kernels):
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"no kernel was ready within {START_SECONDS} s")
+
+    def end_kernels(self) -> None:
+        """End all kernels, so that the next notebook starts clean."""
+        for session in self.ask("sessions"):
+            self.ask(f"sessions/{session['id']}", "DELETE")
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +111,7 @@ def _wait_for(running: Lab, server: subprocess.Popen, log: Path) -> None:
         if server.poll() is not None:
             raise RuntimeError(f"JupyterLab ended early:\n{log.read_text()[-3000:]}")
         try:
-            urllib.request.urlopen(f"{running.address}/api/status?token={running.token}", timeout=5)
+            running.ask("status")
             return
         except OSError:
             time.sleep(0.3)
@@ -105,7 +128,7 @@ def chromium(microphone: Path | None = None, *, allow: bool = True):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         page = browser.new_page(viewport={"width": 1440, "height": 1500})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         try:
@@ -118,6 +141,7 @@ def run_all(page: Page, lab: Lab, notebook: str) -> None:
     """Open a notebook with a fresh kernel and choose Run > Run All Cells."""
     page.goto(lab.url(notebook))
     page.wait_for_selector(".jp-Notebook .jp-Cell")
+    lab.wait_kernel()
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -136,5 +160,6 @@ def open_notebook(lab, request) -> Callable:
             finally:
                 SCREENSHOTS.mkdir(exist_ok=True)
                 page.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
+                lab.end_kernels()
 
     return opened

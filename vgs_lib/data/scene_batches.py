@@ -16,6 +16,8 @@ from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.banks import Bank, Filling
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import Scenes, generator
+from vgs_lib.data.voices import voice
+from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
 
 
@@ -26,16 +28,26 @@ class SceneData:
     num_scenes, seed: scenes 0 to ``num_scenes`` - 1 of the ``train`` split.
     takes: how often each scene is told; every telling has its own voice, order, pauses and augmentation.
     phases: ((steps, most stamps), ...) of a curriculum from single words to scenes; afterwards all scenes.
+    even_engines: draw the engine first and then one of its voices, instead of one of all voices.
+    people, people_share: languages whose recordings by people are trained on, and the share of tellings that are
+        theirs, where one of them names everything the caption names. Never "en", the language of the test.
     mask_frames: in training, spans of up to so many input frames of a caption are blanked (SpecAugment's time masks).
     """
 
     num_scenes: int = 8000
     batch_size: int = 64
-    seed: int = 1
+    seed: int = 0
     takes: int = 2
     phases: tuple[tuple[int, int], ...] = ()
+    even_engines: bool = False
+    people: tuple[str, ...] = ()
+    people_share: float = 0.0
     mask_frames: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if "en" in self.people:
+            raise TrainingError("people: people's English recordings are for validation and test only; leave out 'en'")
 
 
 class SceneBatches:
@@ -59,7 +71,7 @@ class SceneBatches:
             "front_end": repr(speech.front_end),
             "layers": getattr(speech, "cached_layers", None),
             "augmentation": asdict(data.augmentation),
-            "speakers": scenes.speakers,
+            "speakers": self._who(),
         }
         self.speech = Bank("speech", spoken, data.num_scenes * data.takes)
 
@@ -82,10 +94,33 @@ class SceneBatches:
             found += [tuple(level[n].half() for level in maps) for n in range(len(few))]
         return found
 
+    def _who(self) -> object:
+        """Who speaks, as a JSON object."""
+        data = self.data
+        if not data.even_engines and not data.people:
+            return self.scenes.speakers
+        return [self.scenes.speakers, data.even_engines, data.people, data.people_share]
+
+    def _speaker(self, index: int, take: int) -> str | None:
+        """Who tells scene ``index`` for the ``take``-th time; None leaves it to the scene."""
+        rng = generator("speaker", self.scenes.split, self.scenes.seed, index, take)
+        if rng.random() < self.data.people_share:
+            named = [concept for concept, spoken in self.scenes[index].concepts if spoken]
+            languages = [lang for lang in self.data.people if all(lang in concept.people for concept in named)]
+            if languages:
+                return f"person-{languages[rng.integers(len(languages))]}"
+        if not self.data.even_engines:
+            return None
+        engines: dict[str, list[str]] = {}
+        for name in self.scenes.speakers:
+            engines.setdefault(voice(name).engine, []).append(name)
+        voices = engines[sorted(engines)[rng.integers(len(engines))]]
+        return voices[rng.integers(len(voices))]
+
     def told(self, item: int) -> Tensor:
         """The augmented waveform [N] of telling ``item``: scene ``item`` mod ``num_scenes``."""
         take, index = divmod(item, self.data.num_scenes)
-        caption = self.scenes[index].tell(take)
+        caption = self.scenes[index].tell(take, self._speaker(index, take))
         rng = generator("augment", self.scenes.split, self.scenes.seed, index, take)
         return torch.from_numpy(self.data.augmentation(caption.waveform, rng)[0])
 

@@ -170,14 +170,18 @@ class Scene:
         return self.caption.words
 
     def tell(self, take: int, speaker: str | None = None) -> Caption:
-        """The caption told for the ``take``-th time: another order, other pauses, and by default another voice."""
+        """The caption told for the ``take``-th time: another order, other pauses, and by default another voice.
+
+        ``speaker`` is a synthetic voice or ``person-LL``, people who read the names in language LL (no carrier words).
+        """
         owner = self.scenes
         rng = generator("caption", owner.split, owner.seed, self.index, take)
         drawn = owner.speakers[rng.integers(len(owner.speakers))]
         speaker = speaker or drawn
         spoken = [concept for concept, mentioned in self.concepts if mentioned]
         spoken = [spoken[i] for i in rng.permutation(len(spoken))]
-        carriers = owner.split == "test-hard" or rng.random() < 0.4
+        person = speaker.startswith("person-")
+        carriers = (owner.split == "test-hard" or rng.random() < 0.4) and not person
         parts: list[tuple[str, str | None]] = []
         if carriers and rng.random() < 0.7:
             parts.append((OPENINGS[rng.integers(len(OPENINGS))], None))
@@ -200,7 +204,10 @@ def _join(stamps: Stamps, speaker: str, parts: list[tuple[str, str | None]], rng
 
     pieces, words = [pause()], []
     for text, concept in parts:
-        clip = stamps.clip(speaker, text).astype(np.float32) / 32768
+        if speaker.startswith("person-"):
+            clip = stamps.recording(concept, speaker.removeprefix("person-"))
+        else:
+            clip = stamps.clip(speaker, text).astype(np.float32) / 32768
         start = sum(map(len, pieces)) / SAMPLE_RATE
         words.append(Word(text, concept, start, start + len(clip) / SAMPLE_RATE))
         pieces += [clip, pause()]

@@ -39,14 +39,10 @@ function follow(model, traits, update) {
 
 const seconds = (value) => `${value.toFixed(2)} s`;
 
-/** Mark the root of a view. Plain keys belong to its buttons and sliders, not to JupyterLab's shortcuts; Ctrl+S and
- * the like still work. Returns the function that undoes it. */
+/** Mark the root of a view. Plain keys stay with its buttons and sliders; Ctrl, Alt and Cmd ones reach JupyterLab. */
 function setUp(el, name) {
   el.classList.add("vgs", name);
-  const own = (event) => {
-    if (!el.contains(event.target)) return;
-    el.toggleAttribute("data-lm-suppress-shortcuts", !(event.ctrlKey || event.metaKey || event.altKey));
-  };
-  window.addEventListener("keydown", own, true); // before JupyterLab's listener on the document
-  return () => window.removeEventListener("keydown", own, true);
+  const keep = (event) => event.ctrlKey || event.metaKey || event.altKey || event.stopPropagation();
+  el.addEventListener("keydown", keep);
+  return () => el.removeEventListener("keydown", keep);
 }

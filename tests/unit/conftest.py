@@ -1,0 +1,27 @@
+"""What several tests share: a small Spoken Stamps, built once."""
+
+import pytest
+import tiny_stamps
+
+from vgs_lib.data.stamps_build import build
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory):
+    """A folder for $VGS_HOME with a small data set in ``stamps``; nothing in it may be changed."""
+    home = tmp_path_factory.mktemp("home")
+    tree = tiny_stamps.make_tree(tmp_path_factory.mktemp("tree"))
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_stamps.use_voices(patch)
+        patch.setattr("vgs_lib.data.stamps_build.stamps_tree", lambda folder, archive=None: tree)
+        for _ in build(home / "stamps", jobs=2):
+            pass
+    return home
+
+
+@pytest.fixture
+def tiny_set(tiny_home, monkeypatch):
+    """The folder of the small data set, which is the one in $VGS_HOME; its two voices are all there are."""
+    tiny_stamps.use_voices(monkeypatch)
+    monkeypatch.setenv("VGS_HOME", str(tiny_home))
+    return tiny_home / "stamps"

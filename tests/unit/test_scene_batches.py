@@ -1,0 +1,228 @@
+"""Batches of scenes: a pure function of the step; what is in them is what the encoders give."""
+
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from tiny_training import TinyImages
+
+from vgs_lib.data.augment import Augmentation
+from vgs_lib.data.scene_batches import SceneBatches, SceneData, speech_features
+from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.stamps import Stamps
+from vgs_lib.encoders import DAVEnet
+from vgs_lib.errors import VgsError
+from vgs_lib.model import DualEncoder
+from vgs_lib.seeds import seeded
+
+DATA = SceneData(num_scenes=16, batch_size=4, seed=3, takes=2, phases=((3, 1),))
+
+
+@pytest.fixture
+def home(tiny_set, tmp_path, monkeypatch):
+    """Banks go to a folder of the test's own."""
+    monkeypatch.setenv("VGS_HOME", str(tmp_path))
+    return tiny_set
+
+
+def make(home, data=DATA, *, model=None, seed=1, fill=True) -> SceneBatches:
+    if model is None:
+        with seeded(0, "model"):
+            model = DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=8))
+    batches = SceneBatches(model.eval(), Scenes(Stamps.open(home), "train", seed=seed, size=32), data)
+    if fill:
+        list(batches.fill())
+    return batches
+
+
+def same(one, other) -> bool:
+    tensors = zip((*one.image, one.audio, one.audio_lengths), (*other.image, other.audio, other.audio_lengths), strict=True)
+    return all(torch.equal(a, b) for a, b in tensors)
+
+
+def check_contents(batches: SceneBatches, step: int) -> None:
+    """The rows of a batch against pictures and tellings encoded one by one."""
+    batch, items = batches[step], batches.indices(step)
+    count = batches.data.num_scenes
+    for row, item in enumerate(items):
+        scene = batches.scenes[item % count]
+        picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 255
+        maps = batches.image_encoder.features(picture)
+        torch.testing.assert_close(batch.image[0][row], maps[0][0].half())
+        take = item // count
+        assert take < batches.data.takes
+        rng_sound = batches.told(item)
+        features, lengths = batches.audio_encoder.front_end([rng_sound])
+        assert batch.audio_lengths[row] == lengths[0]
+        torch.testing.assert_close(batch.audio[row, :, : lengths[0]], features[0].half(), atol=0.05, rtol=1e-3)
+        pad = batch.audio[row, :, lengths[0] :]
+        assert (pad == batches.audio_encoder.front_end.pad_value).all()
+
+
+def test_a_batch_holds_the_features_of_its_scenes_and_tellings(home):
+    batches = make(home)
+    assert batches[0].image_is_features and not batches[0].audio_is_features and len(batches[0]) == 4
+    for step in (0, 3, 4, 8):
+        check_contents(batches, step)
+
+
+def test_a_batch_is_a_function_of_its_step(home):
+    batches, fresh = make(home), make(home)
+    steps = [0, 5, 11, 2]
+    forward = {step: batches[step] for step in steps}
+    for step in reversed(steps):
+        assert same(fresh[step], forward[step])
+        assert fresh.indices(step) == batches.indices(step)
+    assert len({tuple(batches.indices(step)) for step in range(3, 15)}) == 12
+    assert make(home, dataclasses.replace(DATA, seed=4)).indices(4) != batches.indices(4)
+
+
+def test_every_item_comes_once_an_epoch_and_the_next_epoch_is_told_anew(home):
+    batches = make(home, fill=False)
+    for epoch in range(4):
+        items = [i for step in range(4) for i in batches.indices(3 + 4 * epoch + step)]
+        assert sorted(i % 16 for i in items) == list(range(16))
+        assert {i // 16 for i in items} == {epoch % 2}
+
+
+def test_phases_take_scenes_with_few_stamps_first(home):
+    data = dataclasses.replace(DATA, num_scenes=64, phases=((5, 1), (4, 2), (2, 3)))
+    batches = make(home, data, fill=False)
+    most = []
+    for step in range(20):
+        items = batches.indices(step)
+        assert len(items) == 4 == len(set(items))
+        most.append(max(1 + i % 4 for i in items))
+    assert most[:5] == [1] * 5
+    assert max(most[5:9]) == 2 and max(most[9:11]) == 3 and max(most[11:]) == 4
+    assert Counter(i for step in range(4) for i in batches.indices(step)).most_common(1)[0][1] == 1
+    assert all(len(batches.scenes[i % 64].concepts) == 1 for i in batches.indices(2))
+
+
+def test_a_number_of_scenes_that_the_batch_does_not_divide(home):
+    batches = make(home, dataclasses.replace(DATA, num_scenes=18, phases=()), fill=False)
+    for epoch in range(3):
+        items = [i for step in range(4) for i in batches.indices(4 * epoch + step)]
+        assert len(items) == len(set(items)) == 16
+
+
+def test_too_few_scenes_for_a_batch_is_an_error_that_says_so(home):
+    with pytest.raises(VgsError, match="batch_size"):
+        make(home, dataclasses.replace(DATA, num_scenes=3, phases=()), fill=False)[0]
+    with pytest.raises(VgsError, match="batch_size"):  # 16 scenes, of which 4 have one stamp
+        make(home, dataclasses.replace(DATA, batch_size=8), fill=False)[0]
+
+
+def test_pairs_that_name_the_same_things_are_no_impostors(home):
+    batches = make(home)
+    seen = 0
+    for step in range(3, 40):
+        items = batches.indices(step)
+        labels = [frozenset(c.key for c, _ in batches.scenes[i % 16].concepts) for i in items]
+        expected = [[i != j and labels[i] == labels[j] for j in range(4)] for i in range(4)]
+        found = batches[step].same_image
+        if found is None:
+            assert not np.any(expected)
+        else:
+            assert found.tolist() == expected
+            seen += 1
+    # Eight names in 16 scenes: scenes 0 and 32, say, may name the same; with more scenes they do.
+    more = make(home, dataclasses.replace(DATA, num_scenes=64, batch_size=16, phases=((1, 1),)))
+    labels = [next(c.key for c, _ in more.scenes[i % 64].concepts) for i in more.indices(0)]
+    expected = [[i != j and labels[i] == labels[j] for j in range(16)] for i in range(16)]
+    assert more[0].same_image.tolist() == expected and np.sum(expected) == 16
+
+
+def test_more_scenes_or_takes_never_mix_up_what_was_told(home):
+    """Features on disk of a smaller run must not be taken for those of other scenes."""
+    make(home, dataclasses.replace(DATA, num_scenes=8, phases=()))
+    grown = make(home, dataclasses.replace(DATA, num_scenes=12, phases=()))
+    for step in range(6):  # two epochs: both takes
+        check_contents(grown, step)
+    three = make(home, dataclasses.replace(DATA, num_scenes=8, takes=3, phases=()))
+    for step in range(6):
+        check_contents(three, step)
+
+
+class OtherImages(TinyImages):
+    """The same kind of backbone with other weights."""
+
+    def __init__(self):
+        super().__init__(package_seed=6)
+
+
+@pytest.mark.parametrize("change", ["backbone", "front end", "seed", "augmentation", "stamps"])
+def test_what_the_features_depend_on_makes_another_bank(home, tmp_path, change):
+    one = make(home, fill=False)
+    folders = {one.pictures.folder, one.speech.folder}
+    if change == "backbone":
+        with seeded(0, "model"):
+            other = make(home, model=DualEncoder(OtherImages(), DAVEnet(width=1 / 32, dim=8)), fill=False)
+        assert other.pictures.folder not in folders
+    elif change == "front end":
+        front_end = dataclasses.replace(one.audio_encoder.front_end, floor_db=-60.0)
+        speech = DAVEnet(width=1 / 32, dim=8, front_end=front_end)
+        other = make(home, model=DualEncoder(TinyImages(), speech), fill=False)
+        assert other.speech.folder not in folders and other.pictures.folder in folders
+    elif change == "seed":
+        other = make(home, seed=2, fill=False)
+        assert folders.isdisjoint({other.pictures.folder, other.speech.folder})
+    elif change == "augmentation":
+        other = make(home, dataclasses.replace(DATA, augmentation=Augmentation(speed_chance=0.0)), fill=False)
+        assert other.speech.folder not in folders and other.pictures.folder in folders
+    else:  # as many concepts, but others
+        stamps = Stamps.open(home)
+        concepts = (dataclasses.replace(stamps.concepts[0], text="a barn owl"), *stamps.concepts[1:])
+        with seeded(0, "model"):
+            model = DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=8))
+        other = SceneBatches(model, Scenes(Stamps(home, concepts), "train", seed=1, size=32), DATA)
+        assert other.speech.folder not in folders
+
+
+def test_settings_tell_runs_apart(home):
+    one = make(home, fill=False)
+    assert one.settings == make(home, fill=False).settings
+    for other in (
+        make(home, dataclasses.replace(DATA, seed=9), fill=False),
+        make(home, dataclasses.replace(DATA, mask_frames=5), fill=False),
+        make(home, dataclasses.replace(DATA, augmentation=Augmentation(gain_db=(0, 0))), fill=False),
+        make(home, seed=7, fill=False),  # other scenes
+    ):
+        assert other.settings != one.settings
+
+
+def test_blanked_spans_are_drawn_from_the_generator_that_training_seeds(home):
+    plain = make(home)[4]
+    masked = make(home, dataclasses.replace(DATA, mask_frames=20))
+    with seeded(1, "batch", 4):
+        first = masked[4]
+    with seeded(1, "batch", 4):
+        again = masked[4]
+    assert same(first, again) and not same(first, plain)
+    pad = masked.audio_encoder.front_end.pad_value
+    for row, length in enumerate(first.audio_lengths.tolist()):
+        changed = (first.audio[row, :, :length] != plain.audio[row, :, :length]).any(dim=0)
+        assert (first.audio[row][:, :length][:, changed] == pad).all()
+        assert changed.sum() <= 40
+    assert torch.equal(first.audio_lengths, plain.audio_lengths)
+    assert same(make(home)[4], plain)  # the bank itself is left alone
+
+
+def test_speech_features_are_those_of_each_waveform_alone():
+    encoder = DAVEnet(width=1 / 32, dim=8).eval()
+    generator = torch.Generator().manual_seed(0)
+    waveforms = [torch.randn(n, generator=generator) * 0.1 for n in (4000, 16000, 1600, 9000, 12345)]
+    found = speech_features(encoder, waveforms, batch_size=2)
+    for waveform, features in zip(waveforms, found, strict=True):
+        alone, lengths = encoder.front_end([waveform])
+        assert features.shape[1] == lengths[0]
+        torch.testing.assert_close(features, alone[0], atol=1e-3, rtol=1e-4)
+
+
+def test_the_model_takes_the_batches(home):
+    with seeded(0, "model"):
+        model = DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=8))
+    scores = model(make(home, model=model)[3])
+    assert scores.shape == (4, 4) and scores.isfinite().all() and scores.std() > 0

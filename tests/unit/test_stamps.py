@@ -1,0 +1,359 @@
+"""Spoken Stamps built from a tree of a few stamps: what is kept, dropped and why; interruption; damage."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import tiny_stamps
+from PIL import Image
+from tiny_stamps import KEPT, NAMES, VOICES
+
+from vgs_lib.__main__ import main
+from vgs_lib.data import stamps_build
+from vgs_lib.data.manifest import read_manifest, validate_manifest
+from vgs_lib.data.stamps import CARRIERS, LANGUAGES, Stamps, human_split, is_complete
+from vgs_lib.data.stamps_build import build
+from vgs_lib.data.voices import slug
+from vgs_lib.errors import DataError
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A tree of stamps of its own, which ``build`` takes; the two small voices."""
+    tiny_stamps.use_voices(monkeypatch)
+    tree = tiny_stamps.make_tree(tmp_path / "tree")
+    monkeypatch.setattr(stamps_build, "stamps_tree", lambda folder, archive=None: tree)
+    return tree
+
+
+@pytest.fixture
+def copy(tiny_set, tmp_path):
+    """A copy of the small data set, to be damaged."""
+    return Path(shutil.copytree(tiny_set, tmp_path / "copy"))
+
+
+def report_of(folder):
+    return json.loads((folder / "build.json").read_text(encoding="utf-8"))
+
+
+def test_keeps_what_has_a_name_and_a_picture_and_leaves_symbols_out(tiny_set):
+    stamps = Stamps.open()
+    assert tuple(c.id for c in stamps.concepts) == KEPT
+    assert {c.key for c in stamps.concepts} == set(NAMES)
+    dog = stamps.concept("animals/dog")
+    assert (dog.text, dog.category) == ("a dog", ("animals",))
+    assert dog.texts == {"en": "a dog", "fr": "Un chien.", "pt_br": "Um cão."}
+    assert set(dog.people) == {"en", "fr", "be"} and dog.sound == "sounds/animals__dog.flac"
+    assert stamps.concept("animals/birds/owl").category == ("animals", "birds")
+    assert stamps.concept("food/apple").text == "an apple"
+    assert stamps.concept("vehicles/car").sound == "sounds/vehicles__car.flac"
+
+
+def test_the_report_names_every_dropped_file_and_why(tiny_set):
+    report = report_of(tiny_set)
+    why = {item["file"]: item["why"] for item in report["dropped"]}
+    expected = {
+        "food/joke.txt": "names nothing",
+        "food/long.txt": "longer than 6 words",
+        "food/plum.txt": "no picture",
+        "food/empty.txt": "no first clause",
+        "vehicles/clear.png": "nothing in it is opaque",
+        "vehicles/tram.png": "cannot be used",
+        "vehicles/van.svg": "no <svg> element",
+        "animals/birds/owl_desc_fr.ogg": "lasts 6.0 s, over 5 s",
+        "animals/cow_desc.ogg": "silent",
+        "vehicles/car_desc.ogg": "cannot be read",
+    }
+    assert why.keys() == expected.keys()
+    for file, reason in expected.items():
+        assert reason in why[file], file
+    assert not any("symbols" in file for file in why)
+    assert report["concepts"] == len(KEPT) and report["names"] == len(NAMES)
+    assert report["people"] == {"en": 4, "fr": 2, "be": 1} and report["sounds"] == 2
+    assert report["voices"] == [v.name for v in VOICES] and report["missing_voices"] == {}
+    assert report["clips"] == len(KEPT) * len(VOICES) + 7
+
+
+def test_pictures_are_cut_to_their_content_with_alpha(tiny_set):
+    stamps = Stamps.open()
+    dog = stamps.picture("animals/dog")
+    assert dog.shape == (30, 50, 4) and dog.dtype == np.uint8
+    # An ellipse fills pi / 4 of its box; its corners are clear and its middle is brown.
+    assert abs((dog[..., 3] > 127).mean() - np.pi / 4) < 0.03
+    assert dog[0, 0, 3] == 0 and dog[15, 25].tolist() == [165, 42, 42, 255]
+    assert stamps.picture("animals/cow").shape == (190, 384, 4)  # 790 x 390, at most 384 a side
+    mask = np.asarray(Image.open(tiny_set / "masks/animals__dog.png"))
+    np.testing.assert_array_equal(mask, np.where(dog[..., 3] > 127, 255, 0))
+
+
+def test_a_vector_picture_in_points_is_drawn_at_its_whole_size(tiny_set):
+    apple = Stamps.open().picture("food/apple")
+    # 96 x 48 pixels: were points taken for pixels, the right and lower quarter would be missing.
+    assert apple.shape[1] == 384 and abs(apple.shape[0] - 192) <= 2
+    assert abs((apple[..., 3] > 127).mean() - np.pi / 4) < 0.01
+    assert apple[apple.shape[0] // 2, 192].tolist() == [0xC0, 0x10, 0x20, 255]
+
+
+def test_sound_is_mono_16k_trimmed_and_of_one_level(tiny_set):
+    stamps = Stamps.open()
+    for concept, language, seconds in (("animals/dog", "en", 0.6), ("animals/dog", "fr", 0.5), ("animals/cat", "en", 0.7)):
+        samples = stamps.recording(concept, language)
+        assert samples.dtype == np.float32 and samples.ndim == 1
+        assert abs(len(samples) / 16000 - seconds) < 0.06  # without the 0.3 s of silence at both ends
+        assert np.abs(samples).max() == pytest.approx(0.7, abs=0.01)
+    assert soundfile.info(tiny_set / "people/fr/animals__dog.flac").samplerate == 16000
+    assert soundfile.info(tiny_set / "sounds/animals__dog.flac").duration == pytest.approx(10.0, abs=0.01)
+
+
+def test_every_voice_says_every_name_and_carrier(tiny_set):
+    stamps = Stamps.open()
+    texts = {c.text for c in stamps.concepts} | set(CARRIERS)
+    for voice in VOICES:
+        files = {p.name for p in (tiny_set / "speech" / voice.name).iterdir()}
+        assert files == {f"{slug(text)}.flac" for text in texts}
+        clip = stamps.clip(voice.name, "a dog")
+        assert clip.dtype == np.int16 and 0.15 < len(clip) / 16000 < 1.5
+        assert np.abs(clip).max() == pytest.approx(0.7 * 32768, rel=0.01)
+    assert stamps.voices("train") == ["tiny-espeak"] and stamps.voices("test") == ["tiny-flite"]
+    assert stamps.voices("validation") == []
+
+
+def test_the_manifest_is_right_down_to_its_files(tiny_set):
+    path = tiny_set / "manifest.jsonl"
+    assert validate_manifest(path, check_files=True) == []
+    entries = read_manifest(path).entries
+    assert {(e.split, e.speaker, e.engine) for e in entries if e.engine != "person"} == {
+        ("train", "tiny-espeak", "espeak-ng"),
+        ("test", "tiny-flite", "flite"),
+    }
+    people = [e for e in entries if e.engine == "person"]
+    assert {e.split for e in people} <= {f"{part}-human-{lang}" for part in ("validation", "test") for lang in LANGUAGES}
+    (silent,) = [e for e in people if e.language == "be"]
+    assert silent.text is None and silent.words == ()
+    french = next(e for e in people if e.audio == "people/fr/animals__dog.flac")
+    assert french.text == "Un chien." and french.words[0].concept == "animals/dog"
+
+
+def test_a_second_build_does_no_work_twice(tiny_set, monkeypatch, capsys):
+    def never(*args, **kwargs):
+        raise AssertionError("it was built again")
+
+    monkeypatch.setattr(stamps_build, "build", never)
+    assert is_complete() and is_complete(tiny_set)
+    assert main(["data", "stamps"]) == 0
+    assert str(tiny_set) in capsys.readouterr().out
+
+
+def test_another_format_or_a_voice_that_can_now_be_built_makes_it_incomplete(copy, monkeypatch):
+    assert is_complete(copy)
+    facts = report_of(copy)
+    for change in ({"format": 0}, {"voices": ["tiny-espeak"]}):
+        (copy / "build.json").write_text(json.dumps({**facts, **change}))
+        assert not is_complete(copy)
+    (copy / "build.json").write_text("{")
+    assert not is_complete(copy)
+    # A voice whose program is missing is no reason to build again.
+    (copy / "build.json").write_text(json.dumps({**facts, "voices": ["tiny-espeak"]}))
+    monkeypatch.setattr("vgs_lib.data.stamps.engine_available", lambda engine: engine == "espeak-ng")
+    assert is_complete(copy)
+
+
+def test_a_failed_build_goes_on_where_it_was(tree, tmp_path, monkeypatch):
+    folder = tmp_path / "set"
+    written = soundfile.write
+    clips = []
+
+    def full_disk(file, *args, **kwargs):
+        if "tiny-flite" in str(file):
+            clips.append(file)
+        if len(clips) > 3:
+            raise OSError("no space left on device")
+        return written(file, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vgs_lib.data.speech.soundfile.write", full_disk)
+        with pytest.raises(DataError, match="no space left on device"):
+            list(build(folder, jobs=1))
+    assert not (folder / "build.json").exists() and not is_complete(folder)
+    with pytest.raises(DataError, match="not built there; run 'python -m vgs_lib data stamps'"):
+        Stamps.open(folder)
+    assert not (folder / "speech/tiny-flite").exists(), "a voice appears only when complete"
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and ".partial" not in str(p)}
+    assert any("tiny-espeak" in str(p) for p in before) and any(p.suffix == ".png" for p in before)
+
+    events = list(build(folder, jobs=1))
+    assert {p: p.stat().st_mtime_ns for p in before} == before, "what was there was made again"
+    assert [p for p in folder.rglob("*.partial")] == []
+    assert is_complete(folder) and validate_manifest(folder / "manifest.jsonl", check_files=True) == []
+    speech = [e for e in events if e.step == "speech"]
+    assert speech[-1].done == speech[-1].total == 2 * (len(NAMES) + len(CARRIERS))
+    for step in ("pictures and people", "speech"):
+        done = [e.done for e in events if e.step == step]
+        assert done == sorted(done)
+
+
+KILLED = """
+import os, signal, sys
+import pytest, soundfile, tiny_stamps
+from pathlib import Path
+from vgs_lib.data import stamps_build
+tiny_stamps.use_voices(pytest.MonkeyPatch())
+stamps_build.stamps_tree = lambda folder, archive=None: Path(sys.argv[1])
+for progress in stamps_build.build(Path(sys.argv[2]), jobs=1):
+    if progress.step == "speech" and progress.done == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_build_is_taken_up_again(tree, tmp_path):
+    folder = tmp_path / "set"
+    here = str(Path(__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tree), str(folder)], env=environment, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert not is_complete(folder)
+    list(build(folder, jobs=2))
+    assert validate_manifest(folder / "manifest.jsonl", check_files=True) == []
+    assert [p for p in folder.rglob("*.partial")] == []
+
+
+def test_a_reader_never_sees_half_a_listing(copy, tree, monkeypatch):
+    """A build that is cut off while it writes leaves the old listing or the new one."""
+    old = (copy / "concepts.jsonl").read_text(encoding="utf-8")
+    (tree / "animals/dog.txt").write_text("A hound.\n", encoding="utf-8")
+    text = Path.write_text
+
+    def cut_off(path, data, *args, **kwargs):
+        text(path, data[: len(data) // 2], *args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        list(build(copy, jobs=1))
+    assert (copy / "concepts.jsonl").read_text(encoding="utf-8") == old
+
+
+def test_closing_a_build_ends_it_soon(tree, tmp_path, monkeypatch):
+    """Ctrl-C in a notebook or at the terminal closes the generator: voices that wait must not be spoken first."""
+    started = []
+    real = stamps_build.speak_all
+
+    def counted(voice, *args, **kwargs):
+        started.append(voice.name)
+        return real(voice, *args, **kwargs)
+
+    monkeypatch.setattr(stamps_build, "speak_all", counted)
+    events = build(tmp_path / "set", jobs=1)
+    for progress in events:
+        if progress.step == "speech":
+            break
+    events.close()
+    assert started == ["tiny-espeak"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pictures/animals__dog.png",
+        "masks/animals__dog.png",
+        "people/en/animals__dog.flac",
+        f"speech/tiny-flite/{slug('a dog')}.flac",
+    ],
+)
+def test_a_file_that_was_deleted_comes_back(copy, tree, name, capsys):
+    """The errors' advice is to delete a damaged file and run the command again."""
+    (copy / name).unlink()
+    assert main(["data", "stamps", "--folder", str(copy)]) == 0
+    assert (copy / name).is_file()
+    assert validate_manifest(copy / "manifest.jsonl", check_files=True) == []
+
+
+def cut(path, share=0.5):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def spoil(path):
+    """A PNG with a wrong chunk in the midst of its pixels, which Pillow reports as a SyntaxError."""
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    first, second, *rest = path.read_bytes().split(b"IDAT")
+    path.write_bytes(b"IDAT".join([first, second]) + b"\0\0\0\0" + b"IDAT".join(rest))
+
+
+@pytest.mark.parametrize("damage", [cut, spoil, Path.unlink, lambda path: path.write_text("no picture")])
+def test_a_damaged_picture_is_named(copy, damage):
+    path = copy / "pictures/animals__dog.png"
+    damage(path)
+    with pytest.raises(DataError) as error:
+        Stamps.open(copy).picture("animals/dog")
+    assert str(path) in str(error.value) and "python -m vgs_lib data stamps" in str(error.value)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("no sound"), lambda path: cut(path, 0.02)])
+def test_a_damaged_clip_is_named(copy, damage):
+    path = copy / "speech/tiny-flite" / f"{slug('a dog')}.flac"
+    damage(path)
+    with pytest.raises(DataError) as error:
+        Stamps.open(copy).clip("tiny-flite", "a dog")
+    assert str(path) in str(error.value) and "python -m vgs_lib data stamps" in str(error.value)
+
+
+def test_a_voice_that_was_not_built_is_named(copy):
+    shutil.rmtree(copy / "speech/tiny-flite")
+    with pytest.raises(DataError, match="voice tiny-flite was not built.*missing_voices"):
+        Stamps.open(copy).clip("tiny-flite", "a dog")
+    assert Stamps.open(copy).voices("test") == []
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": "x"}', "null", '"text"'])
+def test_a_damaged_listing_is_named_with_its_line(copy, line):
+    listing = copy / "concepts.jsonl"
+    lines = listing.read_text(encoding="utf-8").splitlines()
+    lines[2] = line
+    listing.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match=r"concepts\.jsonl:3: damaged"):
+        Stamps.open(copy)
+
+
+def test_what_is_not_there_is_said_with_what_is(tiny_set):
+    stamps = Stamps.open()
+    with pytest.raises(DataError, match="no concept 'animals/unicorn'.*animals/birds/owl"):
+        stamps.concept("animals/unicorn")
+    with pytest.raises(DataError, match="animals/dog: nobody reads it in 'el'.*be, en, fr"):
+        stamps.recording("animals/dog", "el")
+    for split in ("test-human-xx", "test-human-el", "training"):
+        with pytest.raises(DataError, match=split):
+            stamps.people(split)
+
+
+def test_people_are_split_by_concept_alone(tiny_set):
+    stamps = Stamps.open()
+    for language in ("en", "fr"):
+        parts = {}
+        for part in ("validation", "test"):
+            with_them = [c.id for c in stamps.concepts if human_split(c.id, language) == f"{part}-human-{language}"]
+            spoken = [c for c in with_them if language in stamps.concept(c).people]
+            if spoken:
+                assert [c.id for c in stamps.people(f"{part}-human-{language}")] == spoken
+            parts[part] = set(spoken)
+        assert parts["validation"].isdisjoint(parts["test"])
+        assert parts["validation"] | parts["test"] == {c.id for c in stamps.concepts if language in c.people}
+
+
+def test_a_missing_synthesiser_is_reported_with_the_command_that_installs_it(tree, tmp_path, monkeypatch, capsys):
+    for module in ("stamps", "stamps_build"):
+        monkeypatch.setattr(f"vgs_lib.data.{module}.engine_available", lambda engine: engine == "espeak-ng")
+    folder = tmp_path / "set"
+    assert main(["data", "stamps", "--folder", str(folder), "--jobs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "Voice tiny-flite is missing" in out and "apt-get install flite" in out
+    assert f"Kept {len(KEPT)} concepts with {len(NAMES)} names" in out
+    assert report_of(folder)["missing_voices"].keys() == {"tiny-flite"}
