@@ -96,27 +96,27 @@ class Prompter:
         self.picture_size = picture_size
         self.max_seconds = max_seconds
         self.heat_range: tuple[float, float] | None = heat_range
-        self._maps: dict[str, torch.Tensor] = {}
-        self._stacks: list[tuple[list[str], torch.Tensor]] | None = None
+        self._batches: list[tuple[list[str], torch.Tensor]] = []  # ids and image maps [B, D, H, W]
+        self._place: dict[str, tuple[int, int]] = {}  # id: which batch, which row
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._maps)
+        return len(self._place)
 
     def __contains__(self, picture: str) -> bool:
-        return picture in self._maps
+        return picture in self._place
 
     @property
     def ids(self) -> list[str]:
         """Ids of the cached pictures in the order they came."""
-        return list(self._maps)
+        return list(self._place)
 
     def add_pictures(
         self,
         ids: Sequence[str],
         pictures: Iterable[np.ndarray],
         *,
-        batch_size: int = 8,
+        batch_size: int = 4,
         progress: Callable[[int, int], None] = lambda done, total: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -151,8 +151,8 @@ class Prompter:
         with torch.inference_mode():
             maps = self.model.embed_image(torch.stack([picture for _, picture in batch]).to(device))
         with self._lock:
-            self._maps.update((name, image_map) for (name, _), image_map in zip(batch, maps, strict=True))
-            self._stacks = None
+            self._place.update((name, (len(self._batches), row)) for row, (name, _) in enumerate(batch))
+            self._batches.append(([name for name, _ in batch], maps))
         return len(batch)
 
     def calibrate(self, waveforms: Sequence[np.ndarray | torch.Tensor], *, rate: int = audio.SAMPLE_RATE) -> None:
@@ -162,9 +162,10 @@ class Prompter:
         """
         peaks, levels = [], []
         for waveform in waveforms:
-            maps = self._matchmaps(self._embed(self._check(waveform, rate)), num_pictures=None)
-            peaks.append(maps.max().item())
-            levels.append(maps.amax(dim=(1, 2)).median().item())
+            audio_map = self._embed(self._check(waveform, rate))
+            strongest = [self._matchmap(maps, audio_map).amax(dim=(1, 2)) for _, maps in list(self._batches)]
+            peaks.append(max(frames.max().item() for frames in strongest))
+            levels.append(torch.cat(strongest).median().item())
         low, high = float(np.median(levels)), float(np.median(peaks))
         self.heat_range = (low, max(high, low + 1e-3))
 
@@ -187,9 +188,9 @@ class Prompter:
             DataError: no picture is cached, or ``picture`` is not.
         """
         started = time.perf_counter()
-        if not self._maps:
+        if not self._place:
             raise DataError("No pictures to search yet: call add_pictures first.")
-        if picture is not None and picture not in self._maps:
+        if picture is not None and picture not in self._place:
             raise DataError(f"There is no picture {picture!r} among the {len(self)} encoded ones.")
         waveform = self._check(waveform, rate)
         audio_map = self._embed(waveform)
@@ -199,7 +200,7 @@ class Prompter:
         if self.heat_range is None:
             self.calibrate([waveform])
         low, high = self.heat_range
-        matchmap = self._matchmap(self._maps[picture], audio_map)  # [H, W, T]
+        matchmap = self._matchmap(self._map(picture), audio_map)  # [H, W, T]
         contrast = self._contrast(matchmap, audio_map)
         weights = contrast.clamp(min=0)
         if weights.sum() <= 0:
@@ -244,39 +245,30 @@ class Prompter:
         with torch.inference_mode():
             return self.model.matchmap(image_map, audio_map).float()
 
-    def _matchmaps(self, audio_map: torch.Tensor, *, num_pictures: int | None = NUM_REFERENCE) -> torch.Tensor:
-        """Matchmaps [B, H, W, T] of pictures evenly taken from the largest group of one shape."""
-        _, maps = max(self._stacked(), key=lambda stack: len(stack[0]))
-        step = 1 if num_pictures is None else -(-len(maps) // num_pictures)
-        return self._matchmap(maps[::step], audio_map)
-
     def _contrast(self, matchmap: torch.Tensor, audio_map: torch.Tensor) -> torch.Tensor:
         """[T]: by how much each frame's best place beats what the frame finds in any picture."""
         here = matchmap.amax(dim=(0, 1))
-        others = self._matchmaps(audio_map).amax(dim=(1, 2))
-        return here - (others.mean(dim=0) if len(others) > 1 else here.median())
+        if len(self) == 1:
+            return here - here.median()
+        ids = self.ids[:: -(-len(self) // NUM_REFERENCE)]
+        others = [self._matchmap(self._map(name), audio_map).amax(dim=(0, 1)) for name in ids]
+        return here - torch.stack(others).mean(dim=0)
+
+    def _map(self, picture: str) -> torch.Tensor:
+        """The image map [D, H, W] of a picture."""
+        batch, row = self._place[picture]
+        return self._batches[batch][1][row]
 
     def _rank(self, audio_map: torch.Tensor) -> list[Match]:
         lengths = torch.tensor([audio_map.shape[-1]], device=audio_map.device)
         ranking = []
-        with torch.inference_mode():
-            for ids, maps in self._stacked():
+        with torch.inference_mode(), self._lock:
+            for index, (ids, maps) in enumerate(self._batches):
                 scores = self.model.score(maps, audio_map[None], lengths)[:, 0].float().tolist()
-                ranking += [Match(name, score) for name, score in zip(ids, scores, strict=True)]
+                for row, (name, score) in enumerate(zip(ids, scores, strict=True)):
+                    if self._place[name] == (index, row):  # not replaced since
+                        ranking.append(Match(name, score))
         return sorted(ranking, key=lambda match: -match.score)
-
-    def _stacked(self) -> list[tuple[list[str], torch.Tensor]]:
-        """The cached maps as one tensor [B, D, H, W] per grid shape."""
-        with self._lock:
-            if self._stacks is None:
-                groups: dict[torch.Size, list[str]] = {}
-                for name, image_map in self._maps.items():
-                    groups.setdefault(image_map.shape, []).append(name)
-                stacks = [(ids, torch.stack([self._maps[i] for i in ids])) for ids in groups.values()]
-                for ids, maps in stacks:  # the cache shares the stacked memory
-                    self._maps.update(zip(ids, maps, strict=True))
-                self._stacks = stacks
-            return self._stacks
 
 
 def best_span(contrast: np.ndarray) -> tuple[int, int]:

@@ -95,7 +95,7 @@ RECIPES: dict[str, Recipe] = {
         image=_PICTURES,
         audio=Part("whisper", {"dim": 256, "layers": [4], "pooling": 8, "num_convs": 4, "dropout": 0.1}),
         loss=ScoreLoss("info_nce", mix_steps=200, coarse_steps=1100),
-        data=SceneData(num_scenes=8000, takes=2, phases=((200, 1),)),
+        data=SceneData(num_scenes=8000, takes=2, phases=((200, 1),), even_engines=True),
         fit=FitSettings(
             steps=1600,
             learning_rate=1.5e-3,
@@ -110,7 +110,14 @@ RECIPES: dict[str, Recipe] = {
         image=_PICTURES,
         audio=Part("resdavenet", {"width": 0.375, "dim": 256}),
         loss=ScoreLoss("info_nce", mix_steps=300, coarse_steps=4000),
-        data=SceneData(num_scenes=8000, takes=4, phases=((1500, 1), (500, 2)), mask_frames=12),
+        data=SceneData(
+            num_scenes=8000,
+            takes=4,
+            phases=((1500, 1), (500, 2)),
+            even_engines=True,
+            mask_frames=12,
+            augmentation=Augmentation(speed=(0.8, 1.25), pitch=(0.75, 1.35), pitch_chance=0.5),
+        ),
         fit=FitSettings(
             steps=4000,
             learning_rate=1.5e-3,

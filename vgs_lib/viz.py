@@ -61,7 +61,7 @@ def prompt_figure(prompt: Prompt, picture: np.ndarray, *, title: str = "", num_m
         title: what was said.
         num_moments: how many moments of equal distance to show.
     """
-    figure = Figure(figsize=(9.2, 4.6), dpi=72, layout="constrained")
+    figure = Figure(figsize=(9.6, 4.2), dpi=72, layout="constrained")
     grid = figure.add_gridspec(2, num_moments + 3, height_ratios=[3, 1.2])
     big = figure.add_subplot(grid[:, :3])
     big.imshow(overlay(picture, prompt.whole))

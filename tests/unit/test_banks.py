@@ -138,7 +138,10 @@ def test_there_are_no_items_beyond_the_last(tmp_path, index):
 def test_other_settings_or_another_name_make_another_bank(tmp_path):
     one = Bank("x", {"a": 1, "b": [1, 2]}, 4, folder=tmp_path)
     same = Bank("x", {"b": [1, 2], "a": 1}, 4, folder=tmp_path)
-    others = [Bank("x", {"a": 2, "b": [1, 2]}, 4, folder=tmp_path), Bank("y", {"a": 1, "b": [1, 2]}, 4, folder=tmp_path)]
+    others = [
+        Bank("x", {"a": 2, "b": [1, 2]}, 4, folder=tmp_path),
+        Bank("y", {"a": 1, "b": [1, 2]}, 4, folder=tmp_path),
+    ]
     assert one.folder == same.folder
     assert len({one.folder, *(bank.folder for bank in others)}) == 3
     list(one.fill(Compute()))

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from tiny_stamps import TEST, TRAIN, use_voices
 from tiny_training import TinyImages
 
 from vgs_lib.data.augment import Augmentation
@@ -38,7 +39,9 @@ def make(home, data=DATA, *, model=None, seed=1, fill=True) -> SceneBatches:
 
 
 def same(one, other) -> bool:
-    tensors = zip((*one.image, one.audio, one.audio_lengths), (*other.image, other.audio, other.audio_lengths), strict=True)
+    tensors = zip(
+        (*one.image, one.audio, one.audio_lengths), (*other.image, other.audio, other.audio_lengths), strict=True
+    )
     return all(torch.equal(a, b) for a, b in tensors)
 
 
@@ -162,7 +165,7 @@ def test_what_the_features_depend_on_makes_another_bank(home, tmp_path, change):
             other = make(home, model=DualEncoder(OtherImages(), DAVEnet(width=1 / 32, dim=8)), fill=False)
         assert other.pictures.folder not in folders
     elif change == "front end":
-        front_end = dataclasses.replace(one.audio_encoder.front_end, floor_db=-60.0)
+        front_end = dataclasses.replace(one.audio_encoder.front_end, range_db=60.0)
         speech = DAVEnet(width=1 / 32, dim=8, front_end=front_end)
         other = make(home, model=DualEncoder(TinyImages(), speech), fill=False)
         assert other.speech.folder not in folders and other.pictures.folder in folders
@@ -219,6 +222,43 @@ def test_speech_features_are_those_of_each_waveform_alone():
         alone, lengths = encoder.front_end([waveform])
         assert features.shape[1] == lengths[0]
         torch.testing.assert_close(features, alone[0], atol=1e-3, rtol=1e-4)
+
+
+def test_people_tell_what_they_have_named_and_never_in_english(home):
+    data = dataclasses.replace(DATA, num_scenes=64, people=("fr", "be"), people_share=1.0)
+    batches = make(home, data, fill=False)
+    by_people = 0
+    for index in range(64):
+        named = [c for c, spoken in batches.scenes[index].concepts if spoken]
+        able = {f"person-{lang}" for lang in ("fr", "be") if all(lang in c.people for c in named)}
+        speaker = batches._speaker(index, 0)
+        assert speaker in able if able else speaker is None
+        by_people += bool(able)
+        assert batches.told(index).isfinite().all()
+    assert by_people >= 4
+    assert batches.speech.folder != make(home, dataclasses.replace(DATA, num_scenes=64), fill=False).speech.folder
+    with pytest.raises(VgsError, match="'en'"):
+        SceneData(people=("fr", "en"))
+
+
+def test_people_tell_their_share(home):
+    data = dataclasses.replace(DATA, num_scenes=400, people=("fr",), people_share=0.5)
+    batches = make(home, data, fill=False)
+    alone = [i for i in range(0, 400, 4) if "fr" in batches.scenes[i].concepts[0][0].people]
+    told = [batches._speaker(i, take) for i in alone for take in range(4)]
+    assert 0.35 < told.count("person-fr") / len(told) < 0.65
+
+
+def test_even_engines_speak_equally_often(home, monkeypatch):
+    extra = tuple(dataclasses.replace(TRAIN, name=f"espeak-{n}") for n in range(5))
+    one_more = dataclasses.replace(TEST, name="flite-train", split="train")
+    use_voices(monkeypatch, (*extra, one_more, TEST))
+    batches = make(home, dataclasses.replace(DATA, num_scenes=400, even_engines=True), fill=False)
+    told = Counter(batches._speaker(index, 0) for index in range(400))
+    assert told.keys() == {*(v.name for v in extra), "flite-train"}
+    assert 160 < told["flite-train"] < 240
+    plain = make(home, fill=False)
+    assert {plain._speaker(index, 0) for index in range(16)} == {None}
 
 
 def test_the_model_takes_the_batches(home):

@@ -87,7 +87,9 @@ def test_a_voice_or_engine_that_is_missing_is_named(monkeypatch):
         speaker(TEST)
 
 
-@pytest.mark.parametrize(("engine", "setting"), [("espeak-ng", "en-zz"), ("espeak-ng", "en-us+Nobody"), ("flite", "zz")])
+@pytest.mark.parametrize(
+    ("engine", "setting"), [("espeak-ng", "en-zz"), ("espeak-ng", "en-us+Nobody"), ("flite", "zz")]
+)
 def test_an_engine_without_that_voice_does_not_speak_with_another(engine, setting):
     """Both programs say nothing and take their default voice, so one speaker could end up in two splits."""
     with pytest.raises(DataError, match=f"{engine}.*{setting.split('+')[-1]}"):

@@ -103,7 +103,11 @@ def test_a_vector_picture_in_points_is_drawn_at_its_whole_size(tiny_set):
 
 def test_sound_is_mono_16k_trimmed_and_of_one_level(tiny_set):
     stamps = Stamps.open()
-    for concept, language, seconds in (("animals/dog", "en", 0.6), ("animals/dog", "fr", 0.5), ("animals/cat", "en", 0.7)):
+    for concept, language, seconds in (
+        ("animals/dog", "en", 0.6),
+        ("animals/dog", "fr", 0.5),
+        ("animals/cat", "en", 0.7),
+    ):
         samples = stamps.recording(concept, language)
         assert samples.dtype == np.float32 and samples.ndim == 1
         assert abs(len(samples) / 16000 - seconds) < 0.06  # without the 0.3 s of silence at both ends
@@ -134,7 +138,9 @@ def test_the_manifest_is_right_down_to_its_files(tiny_set):
         ("test", "tiny-flite", "flite"),
     }
     people = [e for e in entries if e.engine == "person"]
-    assert {e.split for e in people} <= {f"{part}-human-{lang}" for part in ("validation", "test") for lang in LANGUAGES}
+    assert {e.split for e in people} <= {
+        f"{part}-human-{lang}" for part in ("validation", "test") for lang in LANGUAGES
+    }
     (silent,) = [e for e in people if e.language == "be"]
     assert silent.text is None and silent.words == ()
     french = next(e for e in people if e.audio == "people/fr/animals__dog.flac")
@@ -297,7 +303,9 @@ def test_a_damaged_picture_is_named(copy, damage):
     assert str(path) in str(error.value) and "python -m vgs_lib data stamps" in str(error.value)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("no sound"), lambda path: cut(path, 0.02)])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda path: path.write_text("no sound"), lambda path: cut(path, 0.02)]
+)
 def test_a_damaged_clip_is_named(copy, damage):
     path = copy / "speech/tiny-flite" / f"{slug('a dog')}.flac"
     damage(path)
@@ -308,7 +316,7 @@ def test_a_damaged_clip_is_named(copy, damage):
 
 def test_a_voice_that_was_not_built_is_named(copy):
     shutil.rmtree(copy / "speech/tiny-flite")
-    with pytest.raises(DataError, match="voice tiny-flite was not built.*missing_voices"):
+    with pytest.raises(DataError, match=r"voice tiny-flite was not built.*missing_voices"):
         Stamps.open(copy).clip("tiny-flite", "a dog")
     assert Stamps.open(copy).voices("test") == []
 
@@ -325,9 +333,9 @@ def test_a_damaged_listing_is_named_with_its_line(copy, line):
 
 def test_what_is_not_there_is_said_with_what_is(tiny_set):
     stamps = Stamps.open()
-    with pytest.raises(DataError, match="no concept 'animals/unicorn'.*animals/birds/owl"):
+    with pytest.raises(DataError, match=r"no concept 'animals/unicorn'.*animals/birds/owl"):
         stamps.concept("animals/unicorn")
-    with pytest.raises(DataError, match="animals/dog: nobody reads it in 'el'.*be, en, fr"):
+    with pytest.raises(DataError, match=r"animals/dog: nobody reads it in 'el'.*be, en, fr"):
         stamps.recording("animals/dog", "el")
     for split in ("test-human-xx", "test-human-el", "training"):
         with pytest.raises(DataError, match=split):

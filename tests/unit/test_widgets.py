@@ -88,8 +88,7 @@ def test_all_four_sources_give_the_same_answer(tour):
     data = wav(toy.say("blue"))
     cuts = range(0, len(data), 9000)
     chunks = lambda: [
-        tour.recorder.receive_chunk(data[cut : cut + 9000], "b.wav", index, len(cuts))
-        for index, cut in enumerate(cuts)
+        tour.recorder.receive_chunk(data[cut : cut + 9000], "b.wav", index, len(cuts)) for index, cut in enumerate(cuts)
     ]
     for speak in (
         lambda: tour.recorder.choose_clip("clip-blue"),
@@ -106,9 +105,7 @@ def test_all_four_sources_give_the_same_answer(tour):
 
 def test_chunks_in_any_order_make_one_file():
     heard = []
-    recorder = RecorderController(
-        on_sound=lambda *args, **kwargs: heard.append(args), microphone=FakeMicrophone(0)
-    )
+    recorder = RecorderController(on_sound=lambda *args, **kwargs: heard.append(args), microphone=FakeMicrophone(0))
     data = wav(toy.say("red"))
     half = len(data) // 2
     recorder.receive_chunk(data[:half], "a.wav", 0, 3)
@@ -245,8 +242,7 @@ def test_an_unexpected_error_is_shown_not_only_logged(view, caplog):
 def test_the_saved_state_holds_no_pictures_and_no_sound(view):
     view.recorder._receive(view.recorder, {"type": "clip", "id": "clip-red"}, [])
     state = sum(
-        len(json.dumps(w.get_state(), default=str))
-        for w in (view.gallery, view.recorder, view.player, view.best)
+        len(json.dumps(w.get_state(), default=str)) for w in (view.gallery, view.recorder, view.player, view.best)
     )
     assert state < 100_000
 

@@ -92,7 +92,4 @@ def scenes(count: int = 12, *, seed: int = 0) -> list[Picture]:
 
 def clips() -> list[Clip]:
     """One clip for each word."""
-    return [
-        Clip(f"clip-{name}", name, "Tones", lambda name=name: (say(name), RATE), words(name))
-        for name in NAMES
-    ]
+    return [Clip(f"clip-{name}", name, "Tones", lambda name=name: (say(name), RATE), words(name)) for name in NAMES]

@@ -8,6 +8,7 @@ Legend: C channels, H W grid, T frames; float16 on disk.
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,16 +53,26 @@ class Bank:
         (self.folder / "settings.json").write_text(self._text, encoding="utf-8")
         for shard, first in enumerate(range(0, self.total, SHARD)):
             path = self.folder / f"{shard:05d}"
-            if not path.is_dir():
+            items = range(first, min(self.total, first + SHARD))
+            if self._held(path) < len(items):  # a bank that grew has a last shard that is too short
                 begin = time.monotonic()
-                self._write(path, compute(range(first, min(self.total, first + SHARD))))
+                self._write(path, compute(items))
                 spent = self.seconds + time.monotonic() - begin
                 (self.folder / "seconds").write_text(f"{spent:.1f}", encoding="utf-8")
-            yield Filling(self.name, min(self.total, first + SHARD), self.total)
+            yield Filling(self.name, items.stop, self.total)
+
+    @staticmethod
+    def _held(path: Path) -> int:
+        """How many items a shard holds."""
+        try:
+            return len(np.load(path / "lengths.npy")) - 1
+        except (OSError, ValueError, EOFError):
+            return 0
 
     def _write(self, path: Path, items: Sequence[tuple[Tensor, ...]]) -> None:
         """A shard: for each tensor of an item, all items' values in one array cut along the last axis."""
         partial = path.with_name(f".{path.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, exist_ok=True)
         lengths = np.array([[x.shape[-1] for x in item] for item in items])
         for place, tensors in enumerate(zip(*items, strict=True)):
@@ -69,7 +80,9 @@ class Bank:
             joined = torch.cat([x.T for x in tensors]) if frames else torch.stack(tensors)
             np.save(partial / f"{place}.npy", joined.to(torch.float16).numpy())
         np.save(partial / "lengths.npy", np.concatenate([np.zeros((1, lengths.shape[1]), int), lengths.cumsum(0)]))
+        shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
+        self._open.pop(int(path.name), None)
 
     @property
     def seconds(self) -> float:
@@ -82,6 +95,8 @@ class Bank:
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         """The tensors of an item: maps [C, H, W] and hidden states [C, T]."""
+        if not 0 <= index < self.total:
+            raise IndexError(f"item {index}: the bank {self.name} has items 0 to {self.total - 1}")
         shard, row = divmod(index, SHARD)
         if shard not in self._open:
             path = self.folder / f"{shard:05d}"

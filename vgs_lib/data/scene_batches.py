@@ -19,6 +19,9 @@ from vgs_lib.data.scenes import Scenes, generator
 from vgs_lib.data.voices import voice
 from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
+from vgs_lib.safe_files import digest_tensors
+
+VERSION = 1  # of scenes and augmentation: raised when their code changes what is cached
 
 
 @dataclass(frozen=True)
@@ -56,29 +59,43 @@ class SceneBatches:
     def __init__(self, model: DualEncoder, scenes: Scenes, data: SceneData):
         self.scenes, self.data = scenes, data
         image, speech = model.image_encoder, model.audio_encoder
+        if not image.backbone_frozen:
+            raise TrainingError("the image encoder: scene batches hold cached features, so its backbone must be frozen")
         self.image_encoder, self.audio_encoder = image, speech
         self.speech_is_features = getattr(speech, "backbone_frozen", False)
-        what = {
+        smallest = min(
+            (sum(1 + i % 4 <= most for i in range(data.num_scenes)) for _, most in self._phases()), default=0
+        )
+        if smallest < data.batch_size:
+            raise TrainingError(
+                f"batch_size: a phase has {smallest} scenes and a batch {data.batch_size}; use more scenes"
+            )
+        self._what = {
+            "version": VERSION,
             "split": scenes.split,
             "seed": scenes.seed,
             "size": scenes.size,
-            "stamps": len(scenes.stamps.concepts),
+            "num_scenes": data.num_scenes,
+            "stamps": scenes.stamps.digest,
         }
-        backbone = {"strides": getattr(image, "strides", None), "backbone": type(image.backbone).__name__}
-        self.pictures = Bank("pictures", {**what, **backbone}, data.num_scenes)
+        pictures = {"strides": getattr(image, "strides", None), "weights": digest_tensors(image.backbone.state_dict())}
+        self.pictures = Bank("pictures", {**self._what, **pictures}, data.num_scenes)
         spoken = {
-            **what,
             "front_end": repr(speech.front_end),
             "layers": getattr(speech, "cached_layers", None),
+            "weights": digest_tensors(speech.encoder.state_dict()) if self.speech_is_features else None,
             "augmentation": asdict(data.augmentation),
-            "speakers": self._who(),
+            "speakers": [scenes.speakers, data.even_engines, data.people, data.people_share],
         }
-        self.speech = Bank("speech", spoken, data.num_scenes * data.takes)
+        self.speech = Bank("speech", {**self._what, **spoken}, data.num_scenes * data.takes)
+
+    def _phases(self) -> list[tuple[int, int]]:
+        return [*self.data.phases, (0, 4)]
 
     @property
     def settings(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
-        return {**asdict(self.data), "split": self.scenes.split, "pictures": self.scenes.size}
+        return {**asdict(self.data), **self._what}
 
     def fill(self) -> Iterator[Filling]:
         """Compute the features that are not on disk yet."""
@@ -93,13 +110,6 @@ class SceneBatches:
             maps = self.image_encoder.features(pictures.float() / 255)
             found += [tuple(level[n].half() for level in maps) for n in range(len(few))]
         return found
-
-    def _who(self) -> object:
-        """Who speaks, as a JSON object."""
-        data = self.data
-        if not data.even_engines and not data.people:
-            return self.scenes.speakers
-        return [self.scenes.speakers, data.even_engines, data.people, data.people_share]
 
     def _speaker(self, index: int, take: int) -> str | None:
         """Who tells scene ``index`` for the ``take``-th time; None leaves it to the scene."""
@@ -130,7 +140,7 @@ class SceneBatches:
         return [(x.half(),) for x in speech_features(self.audio_encoder, waveforms)]
 
     def indices(self, step: int) -> list[int]:
-        """The items of batch ``step``: within a phase every item comes once before one comes again."""
+        """The items of batch ``step``: within a phase every item comes at most once before one comes again."""
         most, first = 4, 0
         for steps, stamps in self.data.phases:
             if step < first + steps:

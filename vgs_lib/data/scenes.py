@@ -183,10 +183,11 @@ class Scene:
         person = speaker.startswith("person-")
         carriers = (owner.split == "test-hard" or rng.random() < 0.4) and not person
         parts: list[tuple[str, str | None]] = []
-        if carriers and rng.random() < 0.7:
+        opening, joints = rng.random() < 0.7, [rng.random() < 0.8 for _ in spoken[1:]]
+        if carriers and (opening or (owner.split == "test-hard" and not any(joints))):
             parts.append((OPENINGS[rng.integers(len(OPENINGS))], None))
-        for rank, concept in enumerate(spoken):
-            if carriers and rank and rng.random() < 0.8:
+        for concept, joint in zip(spoken, [False, *joints], strict=True):
+            if carriers and joint:
                 parts.append((BETWEEN[rng.integers(len(BETWEEN))], None))
             parts.append((concept.text, concept.id))
         caption = _join(owner.stamps, speaker, parts, rng)

@@ -82,6 +82,8 @@ class Stamps:
     def __init__(self, folder: Path, concepts: tuple[Concept, ...]):
         self.folder = folder
         self.concepts = concepts
+        listing = "\n".join(concept.to_json() for concept in concepts)
+        self.digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
         self._by_id = {concept.id: concept for concept in concepts}
         self.picture = lru_cache(maxsize=256)(self._picture)
         self.clip = lru_cache(maxsize=4096)(self._clip)

@@ -50,7 +50,7 @@ VOICES: tuple[Voice, ...] = (
     _espeak("en-us+Andrea", rate=0.85),
     _espeak("en-gb"),
     _espeak("en-gb+f4", rate=0.9),
-    _espeak("en-gb+Alicia"),
+    _espeak("en-gb+m7", rate=1.1),
     _espeak("en-gb-x-gbclan+m7"),
     _espeak("en-gb-x-gbcwmd+f1"),
     _espeak("en-029+f3"),

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgs_lib.audio import WhisperLogMel
-from vgs_lib.encoders.layers import SpeechHead, apply_mask, check_lengths, halve, padding_mask
+from vgs_lib.encoders.layers import SpeechHead, apply_mask, by_length, check_lengths, halve, padding_mask
 from vgs_lib.encoders.wheels import read_ctranslate2
 from vgs_lib.errors import DownloadError
 
@@ -218,6 +218,9 @@ class PretrainedSpeech(nn.Module):
 
     def project(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The trained part: hidden [B, L C, T'] (any float type) and lengths' to A [B, D, T''], lengths''."""
+        return by_length(self._project, hidden, lengths)
+
+    def _project(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         states = dict(zip(self.cached_layers, hidden.split(self.encoder.width, dim=1), strict=True))
         if self.num_frozen < self.encoder.num_layers:
             start = states[self.num_frozen].to(self.encoder.final_norm.weight.dtype).transpose(1, 2)
