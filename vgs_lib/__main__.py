@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vgs_lib.commands import CARD_SCENES
 from vgs_lib.errors import VgsError
 
 
@@ -60,11 +61,13 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
 def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, help="stamps-demo, stamps-scratch or a folder")
     parser.add_argument("--split", default="test", help="validation, test, test-hard, test-human-en, ...")
-    parser.add_argument("--scenes", type=int, default=1000, help="scenes of the split")
+    parser.add_argument("--scenes", type=int, default=CARD_SCENES, help="scenes of the split")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
-    parser.add_argument("--card", action="store_true", help="write the figures into the checkpoint's card")
+    parser.add_argument(
+        "--card", action="store_true", help="write the figures of all scenes into the checkpoint's card"
+    )
 
 
 def _prompt_parser(parser: argparse.ArgumentParser) -> None:

@@ -17,9 +17,18 @@ _COLUMNS = ("r1", "r5", "r10", "median_rank")
 
 
 def read_figures(checkpoint: str | Path) -> dict[str, dict]:
-    """The recorded figures of a checkpoint, by split; empty if none were recorded."""
+    """The recorded figures of a checkpoint, by split; empty if none were recorded. CheckpointError if damaged."""
     path = find_checkpoint(checkpoint) / FIGURES
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        table(dict(known.items()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: damaged or of another version ({error!r}); delete it and run 'evaluate --card' again"
+        ) from error
+    return known
 
 
 def record(checkpoint: str | Path, split: str, figures: dict) -> None:

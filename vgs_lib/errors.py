@@ -29,5 +29,9 @@ class CheckpointError(VgsError):
     """A checkpoint is missing, unsafe, damaged or does not fit its model."""
 
 
+class DeviceError(VgsError):
+    """A device was asked for that this machine does not have."""
+
+
 class TrainingError(VgsError):
     """Training cannot start or go on: bad settings, a loss that is not finite, a foreign run folder."""

@@ -59,6 +59,8 @@ def trial_of(stamps: Stamps, split: str, *, num_scenes: int = 1000, size: int = 
         return _people_trial(stamps, split, size)
     if split not in SPLITS:
         raise DataError(f"no split {split!r}: expected {', '.join(SPLITS)}, or validation-human-LL or test-human-LL")
+    if num_scenes < 1:
+        raise DataError(f"num_scenes is {num_scenes}; expected 1 or more scenes to evaluate on")
     scenes = Scenes(stamps, split, size=size)
     chosen = [scenes[i] for i in range(num_scenes)]
     words = []
@@ -139,8 +141,9 @@ def evaluate(
     seed: int = 0,
     report: Report | None = None,
 ) -> dict:
-    """All figures of a trial, each with ``_chance`` and ``_ci`` (bootstrap over queries or words, 95 %).
+    """All figures of a trial, each with ``_chance`` and ``_ci`` (bootstrap, 95 %).
 
+    Queries are drawn one by one, words all those of a caption together: words of one scene are not independent.
     ``threshold`` of the heatmaps is one chosen on validation; None chooses it here, which only validation may do.
     """
     image_maps = embed_pictures(model, trial.pictures, report)
@@ -157,8 +160,10 @@ def evaluate(
     hits = [localization.pointing_hit(heat, mask) for heat, mask in zip(heats, masks, strict=True)]
     overlaps = [localization.iou(heat, mask, threshold) for heat, mask in zip(heats, masks, strict=True)]
     full_frame = [localization.chance_iou(mask) for mask in masks]
-    figures |= _figure("pointing", hits, np.mean([localization.chance_pointing(mask) for mask in masks]), seed)
-    figures |= _figure("mean_iou", overlaps, np.mean(full_frame), seed)
+    chance = np.mean([localization.chance_pointing(mask) for mask in masks])
+    groups = [caption for _, caption, *_ in trial.words]
+    figures |= _figure("pointing", hits, chance, seed, groups)
+    figures |= _figure("mean_iou", overlaps, np.mean(full_frame), seed, groups)
     return figures | {"num_words": len(masks), "threshold": threshold}
 
 
@@ -178,12 +183,14 @@ def retrieval_figures(scores: Tensor, right: Tensor, *, seed: int) -> dict:
     return figures | {"n": len(scores), "candidates": scores.shape[1]}
 
 
-def _figure(name: str, values: Sequence[float] | Tensor, chance: float, seed: int) -> dict:
+def _figure(
+    name: str, values: Sequence[float] | Tensor, chance: float, seed: int, groups: Sequence[int] | None = None
+) -> dict:
     values = torch.as_tensor(values, dtype=torch.float64)
     return {
         name: round(float(values.mean()), 4),
         f"{name}_chance": round(float(chance), 4),
-        f"{name}_ci": _rounded(retrieval.bootstrap_interval(values, seed=seed)),
+        f"{name}_ci": _rounded(retrieval.bootstrap_interval(values, seed=seed, groups=groups)),
     }
 
 

@@ -4,9 +4,12 @@ A recipe is plain data (it is stored as JSON beside the weights); :func:`build_m
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from torch import nn
 
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.scene_batches import SceneData
@@ -15,6 +18,7 @@ from vgs_lib.encoders.image import ResNet50Conv, TimmPyramid, VGG16Conv
 from vgs_lib.encoders.whisper import PretrainedSpeech
 from vgs_lib.errors import CheckpointError, TrainingError
 from vgs_lib.model import DualEncoder
+from vgs_lib.similarity import KINDS
 from vgs_lib.training import FitSettings, ScoreLoss
 
 IMAGE_ENCODERS: dict[str, Callable] = {"timm": TimmPyramid, "vgg16": VGG16Conv, "resnet50": ResNet50Conv}
@@ -75,16 +79,35 @@ class Recipe:
 
 
 def build_model(recipe: Recipe) -> DualEncoder:
-    """The untrained model of a recipe; frozen backbones come with their weights."""
-    for part, known in ((recipe.image, IMAGE_ENCODERS), (recipe.audio, AUDIO_ENCODERS)):
-        if part.name not in known:
-            raise CheckpointError(f"recipe {recipe.name}: no encoder {part.name!r}, expected one of {sorted(known)}")
-    return DualEncoder(
-        IMAGE_ENCODERS[recipe.image.name](**recipe.image.options),
-        AUDIO_ENCODERS[recipe.audio.name](**recipe.audio.options),
-        kind=recipe.kind,
-        temperature=recipe.temperature,
-    )
+    """The untrained model of a recipe; frozen backbones come with their weights.
+
+    Raises :class:`CheckpointError` naming the recipe and the field that no model can be built of, and
+    :class:`DownloadError` where weights cannot be obtained.
+    """
+    if recipe.kind not in KINDS:
+        raise CheckpointError(f"recipe {recipe.name}: kind is {recipe.kind!r}, expected one of {', '.join(KINDS)}")
+    heat = recipe.temperature
+    if not isinstance(heat, int | float) or not 0 < heat < math.inf:
+        raise CheckpointError(f"recipe {recipe.name}: temperature is {heat!r}, expected a number above 0")
+    image = _encoder(recipe, "image", IMAGE_ENCODERS)
+    audio = _encoder(recipe, "audio", AUDIO_ENCODERS)
+    if image.dim != audio.dim:
+        raise CheckpointError(
+            f"recipe {recipe.name}: image gives {image.dim} dimensions and audio {audio.dim}; they must be equal"
+        )
+    return DualEncoder(image, audio, kind=recipe.kind, temperature=recipe.temperature)
+
+
+def _encoder(recipe: Recipe, field_name: str, known: dict[str, Callable]) -> nn.Module:
+    part: Part = getattr(recipe, field_name)
+    if part.name not in list(known):
+        raise CheckpointError(f"recipe {recipe.name}: no encoder {part.name!r}, expected one of {sorted(known)}")
+    try:
+        return known[part.name](**part.options)
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise CheckpointError(
+            f"recipe {recipe.name}: {field_name}: no {part.name!r} can be built of {part.options} ({error})"
+        ) from error
 
 
 _PICTURES = Part("timm", {"strides": [8, 16, 32], "dim": 256, "out_stride": 8, "normalize": True})
@@ -107,23 +130,25 @@ RECIPES: dict[str, Recipe] = {
     ),
     "stamps-scratch": Recipe(
         name="stamps-scratch",
-        image=_PICTURES,
+        image=Part("timm", {"strides": [8, 16, 32], "dim": 256, "out_stride": 16, "normalize": True}),
         audio=Part("resdavenet", {"width": 0.375, "dim": 256}),
-        loss=ScoreLoss("info_nce", mix_steps=300, coarse_steps=4000),
+        loss=ScoreLoss("info_nce", mix_steps=300),
         data=SceneData(
             num_scenes=8000,
-            takes=4,
-            phases=((1500, 1), (500, 2)),
+            takes=5,
+            phases=((1600, 1), (400, 2)),
             even_engines=True,
+            people=("fr", "ru", "ro", "ca", "bg", "es", "be", "el", "da"),
+            people_share=0.35,
             mask_frames=12,
             augmentation=Augmentation(speed=(0.8, 1.25), pitch=(0.75, 1.35), pitch_chance=0.5),
         ),
         fit=FitSettings(
-            steps=4000,
-            learning_rate=1.5e-3,
+            steps=3000,
+            learning_rate=2e-3,
             warmup_steps=100,
             checkpoint_every=200,
-            evaluate_every=500,
+            evaluate_every=600,
             precision="bf16",
         ),
     ),

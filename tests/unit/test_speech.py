@@ -1,5 +1,7 @@
 """Text to speech: trimming, level, rate and shift of voices, and clips that are made once and whole."""
 
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
@@ -72,6 +74,7 @@ def test_a_rate_below_one_speaks_slower(engine, setting):
 
 
 def test_piper_says_the_same_thing_the_same_way():
+    """piper is a package of requirements.txt, not a program."""
     first, again, other = (speaker(voice(name)) for name in ("piper-joe", "piper-joe", "piper-joe-high"))
     clips = [first(text) for text in ("an owl", "a cat")]
     for clip, text in zip(clips, ("an owl", "a cat"), strict=True):
@@ -88,12 +91,31 @@ def test_a_voice_or_engine_that_is_missing_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("engine", "setting"), [("espeak-ng", "en-zz"), ("espeak-ng", "en-us+Nobody"), ("flite", "zz")]
+    ("engine", "setting"),
+    [("espeak-ng", "en-zz"), ("espeak-ng", "en-us+Nobody"), ("espeak-ng", "m3"), ("flite", "zz"), ("flite", "")],
 )
 def test_an_engine_without_that_voice_does_not_speak_with_another(engine, setting):
     """Both programs say nothing and take their default voice, so one speaker could end up in two splits."""
     with pytest.raises(DataError, match=f"{engine}.*{setting.split('+')[-1]}"):
         speaker(Voice("x", engine, setting, "train"))("a cat")
+
+
+def test_a_program_is_asked_for_its_voices_once(monkeypatch):
+    asked = []
+    real = subprocess.run
+
+    def counted(command, **options):
+        asked.append(tuple(command))
+        return real(command, **options)
+
+    monkeypatch.setattr(speech.subprocess, "run", counted)
+    speech._listed.cache_clear()
+    for setting in ("en-us", "en-us+m3", "en-gb+Annie", "EN-US"):
+        speaker(Voice("x", "espeak-ng", setting, "train"))
+    for setting in ("slt", "rms"):
+        speaker(Voice("x", "flite", setting, "train"))
+    listings = [("espeak-ng", "--voices"), ("espeak-ng", "--voices=variant"), ("flite", "-lv")]
+    assert asked == listings
 
 
 def test_no_two_voices_of_a_program_sound_the_same():

@@ -21,6 +21,10 @@ from vgs_lib.data.texts import MAX_WORDS, key_of, name_of
         ("“A wizard’s hat”!", "a wizard's hat"),
         ("A ripe, red tomato.", "a ripe red tomato"),
         ("A house that someone built very long ago.", "a house"),
+        ("A house that was built very long ago.", "a house"),
+        ("A house, which is old.", "a house"),
+        ("A man who lets his dog run and runs behind it.", "a man"),
+        ("A bird that sings.", "a bird that sings"),
         ("A flower covered in dew drops.", "a flower covered in dew drops"),
         ("A flower covered in very many little dew drops.", "a flower"),
         ("A hat worn by people who live in Mexico.", "a hat worn by people"),
@@ -45,6 +49,7 @@ def test_keeps_the_first_phrase(line, name):
         ("Eat your vegetables!", "names nothing"),
         ("It's a trap.", "names nothing"),
         ("12 34", "no letters"),
+        ("That is all.", "no letters"),
         ("One two three four five six seven.", f"longer than {MAX_WORDS} words"),
     ],
 )

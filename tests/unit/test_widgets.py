@@ -239,6 +239,15 @@ def test_an_unexpected_error_is_shown_not_only_logged(view, caplog):
     assert view.sent[-1][1]["type"] == "broken" and "no such picture" in view.sent[-1][1]["sentence"]
 
 
+def test_pictures_that_cannot_be_encoded_are_named(caplog):
+    from vgs_lib.widgets import Picture, Tour
+
+    bad = Picture("flat", "a flat thing", lambda: np.zeros((20, 200, 3), np.uint8))
+    tour = Tour(toy.ToyModel(), pictures=[*toy.scenes(3), bad]).wait()
+    assert tour.recorder.failed and "flat" in tour.recorder.status
+    tour.close()
+
+
 def test_the_saved_state_holds_no_pictures_and_no_sound(view):
     view.recorder._receive(view.recorder, {"type": "clip", "id": "clip-red"}, [])
     state = sum(

@@ -1,5 +1,6 @@
 """A tree of a few stamps as the Tux Paint package has them, and Spoken Stamps built from it with two voices."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,16 @@ def make_tree(root: Path) -> Path:
     record("animals/dog", tone(12.0))  # a natural sound, cut
     soundfile.write(root / "vehicles/car.wav", tone(0.5), 16000)
     return root
+
+
+def report_of(folder: Path) -> dict:
+    """The report of a build."""
+    return json.loads((folder / "build.json").read_text(encoding="utf-8"))
+
+
+def spoil(path: Path) -> None:
+    """A PNG with a wrong chunk in the midst of its pixels, which Pillow reports as a SyntaxError."""
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    first, second, *rest = path.read_bytes().split(b"IDAT")
+    path.write_bytes(b"IDAT".join([first, second]) + b"\0\0\0\0" + b"IDAT".join(rest))

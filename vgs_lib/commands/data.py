@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections import Counter
+from contextlib import closing
 
 from vgs_lib.data.stamps import is_complete
 from vgs_lib.paths import home
@@ -18,19 +19,12 @@ def _stamps(chosen: argparse.Namespace) -> int:
     if chosen.archive is None and is_complete(folder):
         print(f"Spoken Stamps is built in {folder}.")
         return 0
-    from tqdm import tqdm
-
+    from vgs_lib.commands.bars import Bars
     from vgs_lib.data.stamps_build import build
 
-    bar, step = None, None
-    for progress in build(folder, archive=chosen.archive, jobs=chosen.jobs):
-        if progress.step != step:
-            if bar is not None:
-                bar.close()
-            step, bar = progress.step, tqdm(total=progress.total, desc=progress.step)
-        bar.update(progress.done - bar.n)
-    if bar is not None:
-        bar.close()
+    with Bars() as bars, closing(build(folder, archive=chosen.archive, jobs=chosen.jobs)) as events:
+        for progress in events:
+            bars.show(progress.step, progress.done, progress.total)
     report = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     people = ", ".join(f"{count} {language}" for language, count in report["people"].items())
     print(f"Kept {report['concepts']} concepts with {report['names']} names and {report['clips']} spoken clips.")

@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,19 +14,23 @@ from PIL import Image
 from tqdm import tqdm
 
 from vgs_lib import audio, cards, viz
-from vgs_lib.checkpoints import load_model, read_config, save_model
+from vgs_lib.checkpoints import find_checkpoint, load_model, read_config, save_model
+from vgs_lib.commands import CARD_SCENES
+from vgs_lib.commands.bars import Bars
 from vgs_lib.data.banks import Filling
+from vgs_lib.data.manifest_check import UNREADABLE
 from vgs_lib.data.scene_batches import SceneBatches
-from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.scenes import SPLITS, Scenes
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.errors import ImageError
+from vgs_lib.errors import CheckpointError, DataError, DeviceError, ImageError, TrainingError
 from vgs_lib.evaluation import Trial, trial_of
 from vgs_lib.evaluation import evaluate as figures_of
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
 from vgs_lib.recipes import Recipe, build_model, recipe
+from vgs_lib.safe_files import write_atomically
 from vgs_lib.seeds import seeded
-from vgs_lib.training import EvaluationEvent, ResumedEvent, StepEvent, StoppedEvent, fit
+from vgs_lib.training import EvaluationEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
 
 VALIDATION_SCENES = 200  # while training
 CALIBRATION_SCENES = 500  # for the threshold, after it
@@ -35,14 +40,14 @@ def train(chosen: argparse.Namespace) -> int:
     """Train a recipe, resuming a run found in the folder, and save its model there."""
     plan = _plan(chosen)
     out = chosen.out or Path("runs") / plan.name
-    begin = time.monotonic()
+    begin, earlier = time.monotonic(), _read_minutes(out)
+    _check_device(plan.fit.device)
     _quick_products(plan.fit.device)
     stamps = Stamps.open()
     with seeded(plan.fit.seed, "model"):
         model = build_model(plan)
     batches = SceneBatches(model.eval(), Scenes(stamps, "train", seed=plan.data.seed), plan.data)
-    for _ in _filling(batches.fill()):
-        pass
+    _show(batches.fill())
     trials = {
         "validation": trial_of(stamps, "validation", num_scenes=VALIDATION_SCENES),
         "people": trial_of(stamps, "validation-human-en"),
@@ -60,16 +65,27 @@ def train(chosen: argparse.Namespace) -> int:
                 bar.write(f"step {event.step}: " + ", ".join(f"{k} {v:.3f}" for k, v in event.figures.items()))
             elif isinstance(event, StoppedEvent):
                 reason = event.reason
-    minutes = _add_minutes(out, (time.monotonic() - begin) / 60)
+    minutes = earlier + (time.monotonic() - begin) / 60
+    _write_minutes(out, minutes)
     if reason:
         print(f"Stopped ({reason}) after {minutes:.1f} minutes; run the same command to go on.")
         return 0
+    if plan.fit.keep_best:
+        best = load_best(model, out / "run")
+        print(f"The weights of step {best.step} are the best by {plan.fit.keep_best}.")
     extra = {"seed": plan.fit.seed, "minutes": round(minutes, 1), "threads": torch.get_num_threads()}
     extra["seconds_for_features"] = round(batches.pictures.seconds + batches.speech.seconds)
     extra |= calibration(model, stamps)
     save_model(model, plan, out / "model", half=True, extra=extra)
     print(f"Saved {out / 'model'} after {minutes:.1f} minutes.")
     return 0
+
+
+def _check_device(device: str | None) -> None:
+    """:class:`DeviceError` if PyTorch finds no such device here."""
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device in there and not there[device]():
+        raise DeviceError(f"--device {device}: PyTorch finds no such device on this machine; use --device cpu")
 
 
 def _quick_products(device: str | None) -> None:
@@ -89,16 +105,11 @@ def _plan(chosen: argparse.Namespace) -> Recipe:
     return replace(plan, fit=replace(plan.fit, **{k: v for k, v in asked.items() if v is not None}))
 
 
-def _filling(events: Iterable[Filling]) -> Iterator[Filling]:
-    """The events, shown as a bar for each bank."""
-    bar = None
-    for event in events:
-        if bar is None or bar.desc != event.name:
-            bar = tqdm(total=event.total, desc=event.name, unit="item")
-        bar.update(event.done - bar.n)
-        yield event
-    if bar is not None:
-        bar.close()
+def _show(events: Iterable[Filling]) -> None:
+    """Follow the filling of banks, with a bar for each."""
+    with Bars("item") as bars:
+        for event in events:
+            bars.show(event.name, event.done, event.total)
 
 
 def _validate(model: DualEncoder, trials: dict[str, Trial]) -> dict[str, float]:
@@ -113,13 +124,23 @@ def _validate(model: DualEncoder, trials: dict[str, Trial]) -> dict[str, float]:
     }
 
 
-def _add_minutes(out: Path, minutes: float) -> float:
-    """All minutes spent on a run so far, over every time it was started."""
+def _read_minutes(out: Path) -> float:
+    """The minutes spent on a run so far, over every time it was started."""
     record = out / "minutes.json"
-    if record.is_file():
-        minutes += json.loads(record.read_text(encoding="utf-8"))
-    record.write_text(json.dumps(minutes), encoding="utf-8")
+    if not record.is_file():
+        return 0.0
+    try:
+        minutes = float(json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"{record}: damaged ({error}), expected a number of minutes; delete it to go on") from error
+    if not 0 <= minutes < math.inf:
+        raise TrainingError(f"{record}: found {minutes}, expected a number of minutes; delete it to go on")
     return minutes
+
+
+def _write_minutes(out: Path, minutes: float) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "minutes.json", lambda path: path.write_text(json.dumps(minutes), encoding="utf-8"))
 
 
 def calibration(model: DualEncoder, stamps: Stamps) -> dict:
@@ -135,24 +156,33 @@ def calibration(model: DualEncoder, stamps: Stamps) -> dict:
 
 def evaluate(chosen: argparse.Namespace) -> int:
     """Print the figures of a checkpoint on a split; with ``--json`` the last line is one JSON object."""
+    if chosen.card and chosen.split in SPLITS and chosen.scenes != CARD_SCENES:
+        raise DataError(f"--scenes {chosen.scenes}: a card holds figures of {CARD_SCENES} scenes; leave out --card")
+    _check_device(chosen.device)
     _quick_products(chosen.device)
+    threshold = _extra(chosen.checkpoint).get("threshold")
+    if threshold is None and not chosen.split.startswith("validation"):
+        raise CheckpointError(
+            f"{chosen.checkpoint}: its model.json has no extra.threshold for heatmaps, and {chosen.split!r} may not "
+            "choose one; train it again, or write there the threshold that 'evaluate --split validation' finds"
+        )
     model = load_model(chosen.checkpoint, device=chosen.device)
-    threshold = read_config(chosen.checkpoint)["extra"].get("threshold")
     trial = trial_of(Stamps.open(), chosen.split, num_scenes=chosen.scenes)
-    bars: dict[str, tqdm] = {}
-
-    def report(what: str, done: int, total: int) -> None:
-        bar = bars.setdefault(what, tqdm(total=total, desc=what))
-        bar.update(done - bar.n)
-        if done == total:
-            bar.close()
-
-    figures = figures_of(model, trial, threshold=threshold, seed=chosen.seed, report=report)
+    with Bars() as bars:
+        figures = figures_of(model, trial, threshold=threshold, seed=chosen.seed, report=bars.show)
     figures = {"checkpoint": str(chosen.checkpoint), "split": chosen.split, **figures}
     if chosen.card:
         cards.record(chosen.checkpoint, chosen.split, figures)
     print(json.dumps(figures) if chosen.json else cards.table({chosen.split: figures}))
     return 0
+
+
+def _extra(checkpoint: str | Path) -> dict:
+    """What a checkpoint says beside its recipe and weights: "threshold" and "heat_range" where they were chosen."""
+    extra = read_config(checkpoint).get("extra") or {}
+    if not isinstance(extra, dict) or not isinstance(extra.get("threshold", 0.0), int | float | None):
+        raise CheckpointError(f"{find_checkpoint(checkpoint) / 'model.json'}: damaged, 'extra' is {extra!r}")
+    return extra
 
 
 def prompt(chosen: argparse.Namespace) -> int:
@@ -161,13 +191,17 @@ def prompt(chosen: argparse.Namespace) -> int:
     try:
         with Image.open(chosen.image) as opened:
             picture = np.asarray(opened.convert("RGB"))
-    except OSError as error:
+    except UNREADABLE as error:
         raise ImageError(f"{chosen.image}: no readable picture ({error}); expected PNG or JPEG") from error
     waveform, rate = audio.read_audio(chosen.audio)
-    prompter = Prompter(model, heat_range=read_config(chosen.checkpoint)["extra"].get("heat_range"))
+    prompter = Prompter(model, heat_range=_extra(chosen.checkpoint).get("heat_range"))
     prompter.add_pictures([str(chosen.image)], [picture])
     found = prompter.prompt(waveform, rate)
-    chosen.out.write_bytes(viz.figure_png(viz.prompt_figure(found, picture, title=chosen.audio.name)))
+    drawn = viz.figure_png(viz.prompt_figure(found, picture, title=chosen.audio.name))
+    try:
+        chosen.out.write_bytes(drawn)
+    except OSError as error:
+        raise ImageError(f"--out {chosen.out}: cannot be written ({error.strerror}); name a file that can") from error
     across, down = found.peak()
     start, end = found.span
     print(f"{chosen.out}: best from {start:.2f} to {end:.2f} s; strongest {across:.0%} across, {down:.0%} down.")

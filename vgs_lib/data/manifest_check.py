@@ -20,7 +20,7 @@ Finding = tuple[str, str, str, str]
 
 TIME_TOLERANCE = 0.01  # seconds: one frame of the usual front ends
 LENGTH_TOLERANCE = 0.05  # seconds: headers of compressed sound are no more exact
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
 _TEXT_KEYS = ("text", "speaker", "class", "engine", "licence", "source")
 _PATTERNS = {
     "split": (re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*"), "a lowercase name such as train or test-human-en"),
@@ -183,7 +183,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
             if len(picture.getbands()) == 1:
                 return np.asarray(picture) != 0
             found = f"a picture of {len(picture.getbands())} channels"
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         found = str(error) or type(error).__name__
     raise ImageError(f"{path}: found {found}, expected a mask of one channel, save it as a grey PNG")
 
@@ -203,7 +203,7 @@ def check_files_of(record: dict, folder: Path) -> Iterator[Finding]:
             with Image.open(folder / record["image"]) as picture:
                 picture.load()
                 size = picture.size
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             found = f"{show(record['image'])} ({error})"
             yield "image", found, "a picture that can be read", "replace the file"
     if "audio" not in missing:

@@ -5,11 +5,17 @@ Whatever the source, the result is the folder that holds ``animals``, ``food`` a
 
 import io
 import logging
+import lzma
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import urllib.request
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from vgs_lib.errors import DataError, DownloadError
 
@@ -24,6 +30,7 @@ SYSTEM_FOLDERS = (
     Path("/Applications/TuxPaint.app/Contents/Resources/share/tuxpaint/stamps"),
 )
 _SIGNS = ("animals", "food", "vehicles")
+_DAMAGE = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)  # what unpacking raises
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +43,7 @@ def stamps_tree(folder: Path, *, archive: Path | None = None, system: tuple[Path
     """
     if archive is not None:
         return _unpack(Path(archive), folder)
-    if (done := _find(folder)) is not None:
+    if (done := _find(folder / "source")) is not None:
         return done
     for place in system:
         if all((place / sign).is_dir() for sign in _SIGNS):
@@ -54,11 +61,9 @@ def stamps_tree(folder: Path, *, archive: Path | None = None, system: tuple[Path
     )
 
 
-def _find(folder: Path) -> Path | None:
-    """The unpacked tree in ``folder``, or None; it is only ever renamed into place when complete."""
-    if not (folder / "source").is_dir():
-        return None
-    for sign in (folder / "source").rglob("animals"):
+def _find(unpacked: Path) -> Path | None:
+    """The tree of stamps somewhere in ``unpacked``, or None."""
+    for sign in unpacked.rglob("animals"):
         if all((sign.parent / other).is_dir() for other in _SIGNS):
             return sign.parent
     return None
@@ -90,34 +95,66 @@ def _from_upstream(folder: Path) -> Path:
 
 
 def _unpack(archive: Path, folder: Path) -> Path:
-    """Unpack ``archive`` under ``folder/source``, which appears only when complete."""
+    """Unpack ``archive`` under ``folder/source``, which appears, or is replaced, only when complete."""
     if not archive.is_file():
         raise DataError(f"{archive}: no such archive; expected a .deb or .tar.gz of {PACKAGE}")
-    partial = folder / ".source.partial"
+    partial, source = folder / ".source.partial", folder / "source"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        with tarfile.open(fileobj=_tar_of(archive)) as tar:
+        partial.mkdir(parents=True)
+        with _tar_of(archive) as file, tarfile.open(fileobj=file) as tar:
             tar.extractall(partial, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
+            while tar.fileobj.read(1 << 20):  # to the end, where the checksum is: one that was cut off has none
+                pass
+        tree = _find(partial)
+        if tree is None:
+            raise DataError(f"{archive}: no stamps inside, expected folders {', '.join(_SIGNS)}; is it {PACKAGE}?")
+        shutil.rmtree(source, ignore_errors=True)
+        partial.rename(source)
+    except _DAMAGE as error:
+        if getattr(error, "errno", None):  # the system's word, not that of a decoder
+            raise DataError(f"{archive}: cannot be unpacked into {folder} ({error})") from error
         raise DataError(f"{archive}: damaged or not an archive ({error}); delete it and run again") from error
-    shutil.rmtree(folder / "source", ignore_errors=True)
-    partial.rename(folder / "source")
-    tree = _find(folder)
-    if tree is None:
-        raise DataError(f"{archive}: no stamps inside, expected folders {', '.join(_SIGNS)}; is it {PACKAGE}?")
-    return tree
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return source / tree.relative_to(partial)
 
 
-def _tar_of(archive: Path) -> io.IOBase:
+@contextmanager
+def _tar_of(archive: Path) -> Iterator[IO[bytes]]:
     """The tar inside a ``.deb`` (an ``ar`` archive with a member ``data.tar.*``), or the file itself."""
-    file = open(archive, "rb")
-    if file.read(8) != b"!<arch>\n":
-        file.seek(0)
-        return file
-    while len(header := file.read(60)) == 60:
-        name, size = header[:16].decode("ascii", "replace").strip(" /"), int(header[48:58])
-        if name.startswith("data.tar"):
-            return io.BytesIO(file.read(size))
-        file.seek(size + size % 2, io.SEEK_CUR)
+    with open(archive, "rb") as file:
+        if file.read(8) != b"!<arch>\n":
+            file.seek(0)
+            yield file
+            return
+        while len(header := file.read(60)) == 60:
+            name, size = header[:16].decode("ascii", "replace").strip(" /"), int(header[48:58])
+            if size < 0:
+                raise ValueError(f"a member of {size} bytes")
+            if name == "data.tar.zst":
+                with _unzstd(archive) as tar:
+                    yield tar
+                return
+            if name.startswith("data.tar"):
+                yield io.BytesIO(file.read(size))
+                return
+            file.seek(size + size % 2, io.SEEK_CUR)
     raise DataError(f"{archive}: a Debian package without a data.tar; delete it and run again")
+
+
+@contextmanager
+def _unzstd(archive: Path) -> Iterator[IO[bytes]]:
+    """The tar of a Debian package that is compressed with zstd, which Python cannot read yet."""
+    if shutil.which("dpkg-deb") is None:
+        raise DataError(
+            f"{archive}: its data.tar.zst needs dpkg-deb to be unpacked from zstd, which is not on this machine; "
+            f"pass {UPSTREAM.rsplit('/', 1)[1]} with --archive instead"
+        )
+    with tempfile.TemporaryFile() as tar:
+        done = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=tar, stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ValueError(said[-1] if said else f"dpkg-deb ended with {done.returncode}")
+        tar.seek(0)
+        yield tar

@@ -95,7 +95,8 @@ class SceneBatches:
     @property
     def settings(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
-        return {**asdict(self.data), **self._what}
+        seeds = {} if self.data.seed == self.scenes.seed else {"seed": [self.scenes.seed, self.data.seed]}
+        return {**asdict(self.data), **self._what, **seeds}
 
     def fill(self) -> Iterator[Filling]:
         """Compute the features that are not on disk yet."""

@@ -80,6 +80,12 @@ class Scenes:
         for concept in stamps.concepts:
             self._categories.setdefault(concept.category[:2], []).append(concept)
             self._names.setdefault(concept.key, []).append(concept)
+        most = max(SIDES) if split == "test-hard" else 4
+        if len(self._names) < most:
+            raise DataError(
+                f"{stamps.folder}: found {len(self._names)} names, but a scene of the split {split!r} shows up to "
+                f"{most} things of different names; use a larger data set"
+            )
         self._order = lru_cache(maxsize=16)(self._shuffled_names)
 
     def __getitem__(self, index: int) -> "Scene":
@@ -206,7 +212,9 @@ def _join(stamps: Stamps, speaker: str, parts: list[tuple[str, str | None]], rng
     pieces, words = [pause()], []
     for text, concept in parts:
         if speaker.startswith("person-"):
-            clip = stamps.recording(concept, speaker.removeprefix("person-"))
+            language = speaker.removeprefix("person-")
+            clip = stamps.recording(concept, language)
+            text = stamps.concept(concept).texts.get(language, text)
         else:
             clip = stamps.clip(speaker, text).astype(np.float32) / 32768
         start = sum(map(len, pieces)) / SAMPLE_RATE

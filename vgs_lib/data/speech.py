@@ -7,11 +7,13 @@ Legend: N samples at 16 kHz.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,42 @@ def _run(command: list[str], text: str) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
+@cache
+def _listed(*command: str) -> str:
+    """What a program lists, asked once a process; "" if it cannot be run."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout
+    except OSError:
+        return ""
+
+
+def _espeak_names(kind: str) -> tuple[set[str], set[str]]:
+    """Files, and languages in small letters, of espeak-ng's voices (kind "") or of its variants."""
+    files, languages = set(), set()
+    for line in _listed("espeak-ng", f"--voices={kind}" if kind else "--voices").splitlines()[1:]:
+        columns = line.split()  # priority, language, age/gender, name, file, (other language priority)...
+        if len(columns) >= 5:
+            files.add(columns[4].removeprefix("!v/"))
+            languages |= {columns[1].lower(), *(name.lower() for name in re.findall(r"\((\S+) \d+\)", line))}
+    return files, languages
+
+
+def _check_setting(voice: Voice) -> None:
+    """:class:`DataError` if the engine does not have that voice: it would speak with its default one instead."""
+    wrong, known = "", ""
+    if voice.engine == "espeak-ng":
+        language, _, variant = voice.setting.partition("+")
+        files, languages = _espeak_names("")
+        if language not in files and language.lower() not in languages:
+            wrong, known = f"voice {language!r}", "espeak-ng --voices"
+        elif variant and variant not in _espeak_names("variant")[0]:
+            wrong, known = f"variant {variant!r}", "espeak-ng --voices=variant"
+    elif voice.engine == "flite" and voice.setting not in _listed("flite", "-lv").partition(":")[2].split():
+        wrong, known = f"voice {voice.setting!r}", "flite -lv"
+    if wrong:
+        raise DataError(f"voice {voice.name}: {voice.engine} has no {wrong} here; '{known}' lists what it has")
+
+
 def _espeak_speaker(voice: Voice) -> Callable[[str], tuple[np.ndarray, int]]:
     speed = str(round(155 * voice.rate / voice.shift))
     return lambda text: _run(["espeak-ng", "-v", voice.setting, "-s", speed, "--stdin", "-w"], text)
@@ -90,6 +128,7 @@ def speaker(voice: Voice) -> Callable[[str], np.ndarray]:
     """A function from a text to its clip [N]: float32, 16 kHz, trimmed, peak 0.7. :class:`DataError` if it cannot."""
     if not engine_available(voice.engine):
         raise DataError(f"voice {voice.name} needs {voice.engine}, which is not installed: {INSTALL[voice.engine]}")
+    _check_setting(voice)
     speak = _SPEAKERS[voice.engine](voice)
 
     def clip(text: str) -> np.ndarray:

@@ -14,6 +14,8 @@ Legend: N samples at 16 kHz, H W pixels.
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +24,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from vgs_lib.data.manifest_check import UNREADABLE
 from vgs_lib.data.voices import VOICES, engine_available, slug
 from vgs_lib.errors import DataError
 from vgs_lib.paths import home
@@ -66,14 +69,37 @@ def human_split(concept_id: str, language: str) -> str:
 
 
 def is_complete(folder: Path | None = None) -> bool:
-    """Whether the data set is built, with every voice that can be built on this machine."""
-    report = (Path(folder) if folder is not None else home() / "stamps") / "build.json"
-    try:
-        facts = json.loads(report.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    """Whether the data set is built, with every voice that can be built on this machine, and no file was deleted."""
+    folder = Path(folder) if folder is not None else home() / "stamps"
     wanted = {v.name for v in VOICES if engine_available(v.engine)}
-    return facts.get("format") == FORMAT and wanted <= set(facts.get("voices", ()))
+    try:
+        facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+        if facts["format"] != FORMAT or not wanted <= set(facts["voices"]):
+            return False
+        lines = (folder / "concepts.jsonl").read_text(encoding="utf-8").splitlines()
+        concepts = [Concept.from_json(line) for line in lines]
+        clips = (folder / "manifest.jsonl").read_bytes().count(b"\n")
+        if (len(concepts), clips) != (facts["concepts"], facts["clips"]):
+            return False
+        return all(
+            names <= {entry.name for entry in os.scandir(folder / place)}
+            for place, names in _files(concepts, facts["voices"])
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _files(concepts: list[Concept], voices: Iterable[str]) -> Iterator[tuple[str, set[str]]]:
+    """Each folder of the data set and the names of the files that belong there."""
+    places: dict[str, set[str]] = {}
+    for concept in concepts:
+        mask = concept.picture.replace("pictures/", "masks/")
+        for path in filter(None, (concept.picture, mask, concept.sound, *concept.people.values())):
+            place, _, name = path.rpartition("/")
+            places.setdefault(place, set()).add(name)
+    yield from places.items()
+    spoken = {f"{slug(text)}.flac" for text in {*CARRIERS, *(concept.text for concept in concepts)}}
+    yield from ((f"speech/{name}", spoken) for name in voices)
 
 
 class Stamps:
@@ -115,7 +141,7 @@ class Stamps:
         try:
             with Image.open(path) as picture:
                 return np.asarray(picture.convert("RGBA"))
-        except OSError as error:
+        except UNREADABLE as error:
             raise DataError(f"{path}: missing or damaged picture ({error}); delete it and run '{BUILD}'") from error
 
     def clip_path(self, voice_name: str, text: str) -> Path:

@@ -9,8 +9,9 @@ import json
 import os
 import queue
 import re
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +25,15 @@ from torchaudio.functional import resample
 
 from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.data.manifest import Entry, MaskedObject, Word, write_manifest
+from vgs_lib.data.manifest_check import UNREADABLE
 from vgs_lib.data.obtain import stamps_tree
 from vgs_lib.data.speech import speak_all, trim
 from vgs_lib.data.stamps import CARRIERS, FORMAT, LANGUAGES, Concept, Stamps, human_split
 from vgs_lib.data.texts import key_of, name_of
-from vgs_lib.data.voices import INSTALL, VOICES, engine_available, slug
+from vgs_lib.data.voices import INSTALL, VOICES, Voice, engine_available, slug
 from vgs_lib.errors import DataError
 from vgs_lib.paths import home
+from vgs_lib.safe_files import write_atomically
 
 MAX_SIDE = 384
 MAX_RECORDING_SECONDS = 5.0
@@ -60,20 +63,24 @@ def build(folder: Path | None = None, *, archive: Path | None = None, jobs: int 
     yield Progress("obtain", 1, 1)
     dropped: list[dict] = []
     found = _read_tree(tree, dropped)
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        steps = [(_convert, item, tree, folder) for item in found]
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(jobs or os.cpu_count())
+    try:
         concepts = []
-        for done, result in enumerate(pool.map(lambda step: step[0](*step[1:]), steps), start=1):
+        for done, result in enumerate(pool.map(lambda item: _convert(item, tree, folder), found), start=1):
             concept, problems = result
             dropped += problems
             if concept is not None:
                 concepts.append(concept)
-            yield Progress("pictures and people", done, len(steps))
+            yield Progress("pictures and people", done, len(found))
         concepts.sort(key=lambda concept: concept.id)
         texts = sorted({concept.text for concept in concepts} | set(CARRIERS))
         built = [v for v in VOICES if engine_available(v.engine)]
-        yield from _speak(pool, built, texts, folder / "speech")
-    (folder / "concepts.jsonl").write_text("".join(c.to_json() + "\n" for c in concepts), encoding="utf-8")
+        yield from _speak(pool, built, texts, folder / "speech", stop)
+    finally:  # also where the generator is closed: what runs ends after its present clip, what waits never starts
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    _write(folder / "concepts.jsonl", "".join(c.to_json() + "\n" for c in concepts))
     missing = {v.name: INSTALL[v.engine] for v in VOICES if v not in built}
     entries = list(_entries(Stamps(folder, tuple(concepts)), [v.name for v in built]))
     write_manifest(entries, folder / "manifest.jsonl")
@@ -89,9 +96,7 @@ def build(folder: Path | None = None, *, archive: Path | None = None, jobs: int 
         "clips": len(entries),
         "dropped": dropped,
     }
-    partial = folder / ".build.partial"
-    partial.write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
-    partial.replace(folder / "build.json")
+    _write(folder / "build.json", json.dumps(report, indent=1, ensure_ascii=False))
     yield Progress("report", 1, 1)
 
 
@@ -138,7 +143,7 @@ def _convert(concept: Concept, tree: Path, folder: Path) -> tuple[Concept | None
         mask = folder / picture.replace("pictures/", "masks/")
         if not (folder / picture).is_file() or not mask.is_file():
             _write_picture(tree / concept.picture, folder / picture, mask)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         return None, [{"file": concept.picture, "why": f"the picture cannot be used: {error}", "found": concept.text}]
     people = {}
     for language, path in concept.people.items():
@@ -158,7 +163,8 @@ def _convert(concept: Concept, tree: Path, folder: Path) -> tuple[Concept | None
 
 def _write_picture(source: Path, target: Path, mask: Path) -> None:
     """The picture cut to its content and at most ``MAX_SIDE`` a side, as an RGBA PNG, and its mask beside it."""
-    picture = (_rasterised(source) if source.suffix == ".svg" else Image.open(source)).convert("RGBA")
+    with _rasterised(source) if source.suffix == ".svg" else Image.open(source) as opened:
+        picture = opened.convert("RGBA")
     box = Image.fromarray((np.asarray(picture)[..., 3] > 25).astype(np.uint8)).getbbox()
     if box is None:
         raise ValueError("nothing in it is opaque")
@@ -205,20 +211,35 @@ def _write_sound(source: Path, target: Path, max_seconds: float, *, longer: str)
     return ""
 
 
-def _in_place(target: Path, write) -> None:
+def _write(target: Path, text: str) -> None:
+    write_atomically(target, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _in_place(target: Path, write: Callable[[Path], object]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     write(partial)
     partial.replace(target)
 
 
-def _speak(pool: ThreadPoolExecutor, voices: list, texts: list[str], folder: Path) -> Iterator[Progress]:
-    """Say every text with every voice, a voice a worker."""
+class _Stopped(Exception):
+    """Raised in a worker that is to say no more."""
+
+
+def _speak(
+    pool: ThreadPoolExecutor, voices: list[Voice], texts: list[str], folder: Path, stop: threading.Event
+) -> Iterator[Progress]:
+    """Say every text with every voice, a voice a worker; ``stop`` ends the workers after the clip they are at."""
     told: queue.SimpleQueue = queue.SimpleQueue()
 
-    def work(voice) -> None:
+    def said() -> None:
+        if stop.is_set():
+            raise _Stopped
+        told.put(1)
+
+    def work(voice: Voice) -> None:
         try:
-            made = speak_all(voice, texts, folder, said=lambda: told.put(1))
+            made = speak_all(voice, texts, folder, said=said)
             told.put(("done", len(texts) - made))
         except BaseException as error:  # handed to the consumer below, which raises it
             told.put(error)
@@ -229,7 +250,6 @@ def _speak(pool: ThreadPoolExecutor, voices: list, texts: list[str], folder: Pat
     while finished < len(voices):
         item = told.get()
         if isinstance(item, BaseException):
-            pool.shutdown(wait=False, cancel_futures=True)
             raise (item if isinstance(item, DataError) else DataError(f"speech could not be made: {item}")) from item
         if item == 1:
             done += 1

@@ -15,6 +15,7 @@ _TAILS = (
     re.compile(r",\s|\s(?:that|which|who)\s", re.IGNORECASE),
     re.compile(r"\s(?:from|for|used|worn|covered|to)\s", re.IGNORECASE),
 )
+_OPEN_CLAUSE = re.compile(r"(?:^|[\s,]+)(?:that|which|who)$", re.IGNORECASE)  # its verb was cut as a predicate
 _NO_NAME = re.compile(
     r"^(?:eat|say|remember|enter|down|we|with|because|boom|it's|this|an important part|police car emblems)\b",
     re.IGNORECASE,
@@ -33,7 +34,7 @@ def name_of(line: str) -> tuple[str, str]:
         return "", "the text has no first clause"
     if _NO_NAME.match(clause):
         return "", "the text names nothing"
-    clause = _PREDICATE.split(clause, maxsplit=1)[0]
+    clause = _OPEN_CLAUSE.sub("", _PREDICATE.split(clause, maxsplit=1)[0].rstrip(" ,"))
     for tail in _TAILS:
         if len(clause.split()) > MAX_WORDS:
             clause = tail.split(clause, maxsplit=1)[0]

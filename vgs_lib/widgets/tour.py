@@ -1,5 +1,6 @@
 """The tour as one widget: a gallery, a recorder, the matchmap player and the best pictures, wired."""
 
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from vgs_lib.prompting import Prompter
 from vgs_lib.widgets.material import Clip, Picture, tour_material
 from vgs_lib.widgets.tour_controller import TourController
 from vgs_lib.widgets.views import Gallery, MatchmapPlayer, Recorder
+
+_log = logging.getLogger(__name__)
 
 
 class Tour(ipywidgets.VBox):
@@ -107,7 +110,7 @@ class Tour(ipywidgets.VBox):
     def _encode(self) -> None:
         try:
             self.controller.encode(should_stop=self._stop.is_set)
-        except Exception as error:
+        except Exception as error:  # in a thread of its own: a person must see it
+            _log.exception("the tour's pictures could not be encoded")
             self.controller.recorder.fail(f"The pictures could not be encoded: {error}")
             self.refresh()
-            raise

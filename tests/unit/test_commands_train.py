@@ -1,0 +1,119 @@
+"""The train command: its options, its checkpoint, and one sentence for what a user can get wrong."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import tiny_stamps
+import torch
+from tiny_commands import RECIPE, check_refused, run
+
+from vgs_lib.__main__ import main
+from vgs_lib.checkpoints import load_model, read_config
+from vgs_lib.commands import models
+from vgs_lib.data.augment import Augmentation
+
+
+def test_train_says_what_is_wrong(tiny_set, capsys, tmp_path, monkeypatch):
+    check_refused(capsys, ("train", "stamps-dmeo"), "'stamps-dmeo'", "stamps-demo")
+    check_refused(capsys, ("train", "stamps-demo", "--steps", 0), "steps")
+    monkeypatch.setenv("VGS_HOME", str(tmp_path / "nowhere"))
+    check_refused(capsys, ("train", "stamps-demo", "--out", tmp_path / "run"), "python -m vgs_lib data stamps")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "-1", "NaN", "\x00"])
+def test_damaged_minutes_are_named_before_anything_is_done(tiny_set, capsys, tmp_path, text):
+    (tmp_path / "minutes.json").write_text(text)
+    check_refused(capsys, ("train", "stamps-demo", "--out", tmp_path), "minutes.json", "delete it")
+    assert [p.name for p in tmp_path.iterdir()] == ["minutes.json"]
+
+
+def test_train_says_that_a_device_is_missing(tiny_set, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    check_refused(capsys, ("train", "stamps-demo", "--out", tmp_path / "run", "--device", "cuda"), "cuda")
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_of_train_change_the_recipe():
+    arguments = [
+        "--steps",
+        "9",
+        "--seed",
+        "4",
+        "--minutes",
+        "1.5",
+        "--device",
+        "cpu",
+        "--precision",
+        "bf16",
+        "--workers",
+        "2",
+    ]
+    parsed = {}
+
+    def train(chosen):
+        parsed["plan"] = models._plan(chosen)
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "train", train)
+        assert main(["train", "stamps-demo", *arguments]) == 0
+    fit = parsed["plan"].fit
+    assert (fit.steps, fit.seed, fit.max_seconds, fit.device, fit.precision, fit.num_workers) == (
+        9,
+        4,
+        90.0,
+        "cpu",
+        "bf16",
+        2,
+    )
+    assert fit.learning_rate == models.recipe("stamps-demo").fit.learning_rate
+
+
+def test_train_ends_in_a_checkpoint_that_evaluates(tiny_set, capsys, tmp_path, monkeypatch):
+    """Two steps of a small recipe: features, training, calibration, a checkpoint; then the same command again."""
+    tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
+    home = tmp_path / "home"
+    shutil.copytree(tiny_set, home / "stamps")
+    monkeypatch.setenv("VGS_HOME", str(home))
+    data = replace(
+        RECIPE.data, num_scenes=8, batch_size=4, takes=1, phases=(), augmentation=Augmentation(pitch_chance=0)
+    )
+    small = replace(RECIPE, data=data, fit=replace(RECIPE.fit, steps=2, checkpoint_every=1))
+    monkeypatch.setattr(models, "recipe", lambda name: small)
+    monkeypatch.setattr(models, "VALIDATION_SCENES", 4)
+    monkeypatch.setattr(models, "CALIBRATION_SCENES", 64)
+    monkeypatch.setattr("vgs_lib.data.stamps.human_split", lambda concept, language: f"validation-human-{language}")
+    code, out, err = run(capsys, "train", "tiny", "--out", tmp_path / "out", "--steps", 1)
+    assert code == 0 and f"Saved {tmp_path / 'out/model'}" in out, err
+    extra = read_config(tmp_path / "out/model")["extra"]
+    assert isinstance(extra["threshold"], float) and len(extra["heat_range"]) == 2 and extra["seed"] == 0
+    code, out, _ = run(capsys, "evaluate", "--checkpoint", tmp_path / "out/model", "--scenes", 4, "--json")
+    assert code == 0 and json.loads(out.strip().splitlines()[-1])["threshold"] == extra["threshold"]
+
+
+def test_train_saves_the_best_weights_where_the_recipe_keeps_them(tiny_set, capsys, tmp_path, monkeypatch):
+    shutil.copytree(tiny_set, tmp_path / "stamps")
+    monkeypatch.setenv("VGS_HOME", str(tmp_path))
+    tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
+    fit = replace(RECIPE.fit, steps=3, evaluate_every=1, keep_best="score", learning_rate=0.1)
+    plan = replace(RECIPE, data=replace(RECIPE.data, num_scenes=8, batch_size=4, takes=1), fit=fit)
+    monkeypatch.setattr(models, "recipe", lambda name: plan)
+    monkeypatch.setattr(models, "trial_of", lambda stamps, split, num_scenes=0: split)
+    monkeypatch.setattr(models, "calibration", lambda model, stamps: {"threshold": 0.5})
+    seen = []
+
+    def validate(model, trials):
+        seen.append(model.logit_scale.detach().clone())
+        return {"score": [1.0, 3.0, 2.0][len(seen) - 1]}
+
+    monkeypatch.setattr(models, "_validate", validate)
+    code, out, err = run(capsys, "train", "tiny", "--out", tmp_path / "out")
+    assert code == 0 and "step 2 are the best by score" in out, err
+    first, best, last = (scale.half() for scale in seen)
+    assert load_model(tmp_path / "out/model").logit_scale.detach().half() == best
+    assert best not in (first, last)
+
+
+# data check
