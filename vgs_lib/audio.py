@@ -48,25 +48,28 @@ _MAX_RATE = 768_000
 _MAX_CHANNELS = 64
 
 
-def read_audio(source: str | os.PathLike | bytes | BinaryIO, *, max_seconds: float | None = 30.0) -> tuple[Tensor, int]:
+def read_audio(
+    source: str | os.PathLike | bytes | BinaryIO, *, max_seconds: float | None = 30.0, name: str | None = None
+) -> tuple[Tensor, int]:
     """Read a recording with libsndfile (WAV, FLAC, OGG, MP3, ...) and mix it down to mono.
 
     Arguments: ``source`` is a path, the bytes of a file or an open binary file; ``max_seconds`` is the
-    longest recording accepted, None for any. Length is checked before any sample is read.
+    longest recording accepted, None for any; length is checked before any sample is read; ``name`` is what
+    errors call it, None for the path or else "the recording".
     Returns the samples [N] float32 in -1..1 and their rate in Hz.
     Raises AudioError when the source is missing, no sound file, empty or too long.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        name, size, file = "the recording", len(source), io.BytesIO(source)
+        name, size, file = name or "the recording", len(source), io.BytesIO(source)
     elif isinstance(source, str | os.PathLike):
-        name, file = str(source), Path(source)
+        name, file = name or str(source), Path(source)
         if not file.exists():
             raise AudioError(f"{name}: there is no such file; give the path of a sound file (WAV, FLAC, OGG or MP3).")
         if not file.is_file():
             raise AudioError(f"{name}: this is a folder, not a sound file; give the path of one recording.")
         size, file = file.stat().st_size, str(file)
     else:
-        name, size, file = getattr(source, "name", None) or "the recording", None, source
+        name, size, file = name or getattr(source, "name", None) or "the recording", None, source
     if size == 0:
         raise AudioError(f"{name}: the file is empty (0 bytes); record it again or choose another file.")
     try:
@@ -75,8 +78,9 @@ def read_audio(source: str | os.PathLike | bytes | BinaryIO, *, max_seconds: flo
             samples = sound.read(frames=sound.frames, dtype="float32", always_2d=True)
             rate = sound.samplerate
     except (soundfile.SoundFileError, OSError) as error:
+        reason = str(getattr(error, "error_string", error)).rstrip(".")  # without libsndfile's name for the source
         raise AudioError(
-            f"{name}: cannot be read as sound ({error}); expected a WAV, FLAC, OGG or MP3 recording."
+            f"{name}: cannot be read as sound ({reason}); expected a WAV, FLAC, OGG or MP3 recording."
         ) from error
     if len(samples) == 0:
         raise AudioError(f"{name}: the recording has no samples; record it again or choose another file.")

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from vgs_lib import localization, retrieval
 from vgs_lib.data.scenes import SPLITS, Scenes, Word
-from vgs_lib.data.stamps import Concept, Stamps
+from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import DataError
 from vgs_lib.model import DualEncoder
 
@@ -38,19 +37,6 @@ class Trial:
     captions: Sequence[Tensor]
     right: Tensor
     words: Sequence[tuple[int, int, float, float, Tensor]]
-
-
-def concept_picture(stamps: Stamps, concept: Concept, *, size: int = PICTURE_SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """A concept's picture alone on white, uint8 [size, size, 3], its longer side 0.8 of it, and its mask."""
-    stamp = Image.fromarray(stamps.picture(concept.id))
-    scale = 0.8 * size / max(stamp.size)
-    stamp = stamp.resize(tuple(max(1, round(side * scale)) for side in stamp.size), Image.Resampling.LANCZOS)
-    canvas = Image.new("RGB", (size, size), "white")
-    corner = tuple((size - side) // 2 for side in stamp.size)
-    canvas.paste(stamp, corner, stamp)
-    mask = Image.new("L", (size, size))
-    mask.paste(stamp.getchannel("A"), corner)
-    return np.asarray(canvas), np.asarray(mask) > 127
 
 
 def trial_of(stamps: Stamps, split: str, *, num_scenes: int = 1000, size: int = PICTURE_SIZE) -> Trial:
@@ -75,7 +61,7 @@ def trial_of(stamps: Stamps, split: str, *, num_scenes: int = 1000, size: int = 
 def _people_trial(stamps: Stamps, split: str, size: int) -> Trial:
     spoken = stamps.people(split)
     language = split.rsplit("-", 1)[-1]
-    drawn = [concept_picture(stamps, concept, size=size) for concept in stamps.concepts]
+    drawn = [stamps.alone(concept.id, size=size) for concept in stamps.concepts]
     captions = [torch.from_numpy(stamps.recording(concept.id, language)) for concept in spoken]
     right = torch.tensor([[c.key == s.key for s in spoken] for c in stamps.concepts])
     place = {concept.id: i for i, concept in enumerate(stamps.concepts)}

@@ -22,8 +22,8 @@ def check_moment(answer, prompt: Prompt) -> str:
         return RIGHT
     if answer == frame:
         return "That is the number of the frame. How long is one frame?"
-    if not 0 <= answer <= prompt.duration:
-        return f"The recording lasts {prompt.duration:.2f} s; {answer:g} s lies outside of it."
     if answer == prompt.heat.argmax():
         return "That is a position in all of the heat [T, H, W]: take the maximum over the places first."
+    if not 0 <= answer <= prompt.duration:
+        return f"The recording lasts {prompt.duration:.2f} s; {answer:g} s lies outside of it."
     return f"At {answer:.2f} s some place is lit less than at another moment. Which axis of the heat is time?"

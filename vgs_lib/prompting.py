@@ -1,14 +1,14 @@
 """Encode pictures once, then prompt them with speech as often as wanted.
 
-A spoken prompt costs one audio encoding and one product with the cached image maps. The heat of a prompt is
-the matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 3.4) brought to 0-1 by one fixed range
-for all prompts, pictures and moments, so that colours can be compared over time. Shapes: B pictures, D
-embedding, H W grid, T frames, N samples.
+A spoken prompt costs one audio encoding and one product with the cached image maps. The heat of a prompt is the
+matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 3.4) brought to 0-1 by one fixed range for all
+prompts, pictures and moments. Shapes: B pictures, D embedding, H W grid, T frames, N samples.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,18 +84,18 @@ class Prompter:
     """Prompt cached pictures with speech.
 
     Args:
-        model: a `DualEncoder` (embed_image, embed_waveforms, matchmap, score, seconds_per_frame) in eval
-            mode.
+        model: a `DualEncoder` (embed_image, embed_waveforms, matchmap, score, seconds_per_frame) in eval mode.
         picture_size: pixels of the shorter side that the image encoder is given.
         max_seconds: longest prompt.
-        heat_range: (low, high) similarities drawn as 0 and 1; None: see `calibrate`.
+        heat_range: (low, high) similarities drawn as 0 and 1, such as ``read_config(name)["extra"]["heat_range"]`` of
+            a checkpoint; DataError unless low is below high. None: see `calibrate`.
     """
 
     def __init__(self, model, *, picture_size=224, max_seconds=30.0, heat_range=None):
         self.model = model
         self.picture_size = picture_size
         self.max_seconds = max_seconds
-        self.heat_range: tuple[float, float] | None = heat_range
+        self.heat_range: tuple[float, float] | None = None if heat_range is None else _checked_range(heat_range)
         self._batches: list[tuple[list[str], torch.Tensor]] = []  # ids and image maps [B, D, H, W]
         self._place: dict[str, tuple[int, int]] = {}  # id: which batch, which row
         self._lock = threading.RLock()
@@ -269,6 +269,15 @@ class Prompter:
                     if self._place[name] == (index, row):  # not replaced since
                         ranking.append(Match(name, score))
         return sorted(ranking, key=lambda match: -match.score)
+
+
+def _checked_range(found) -> tuple[float, float]:
+    """``found`` as (low, high); it may come from a file."""
+    with suppress(TypeError, ValueError):
+        low, high = map(float, found)
+        if -np.inf < low < high < np.inf:
+            return low, high
+    raise DataError(f"heat_range: found {found!r}, expected two finite numbers, the lower one first.")
 
 
 def best_span(contrast: np.ndarray) -> tuple[int, int]:

@@ -46,6 +46,7 @@ class Recipe:
     audio: Part
     kind: str = "misa"
     temperature: float = 0.1
+    cell: int = 1
     loss: ScoreLoss = field(default_factory=ScoreLoss)
     data: SceneData = field(default_factory=SceneData)
     fit: FitSettings = field(default_factory=FitSettings)
@@ -68,7 +69,8 @@ class Recipe:
                 audio=Part(**fields["audio"]),
                 kind=fields["kind"],
                 temperature=fields["temperature"],
-                loss=ScoreLoss(**fields["loss"]),
+                cell=fields["cell"],
+                loss=ScoreLoss(**{**fields["loss"], "coarse": tuple(tuple(x) for x in fields["loss"]["coarse"])}),
                 data=SceneData(
                     **{**data, "people": tuple(data["people"])}, phases=phases, augmentation=Augmentation(**ranges)
                 ),
@@ -95,7 +97,7 @@ def build_model(recipe: Recipe) -> DualEncoder:
         raise CheckpointError(
             f"recipe {recipe.name}: image gives {image.dim} dimensions and audio {audio.dim}; they must be equal"
         )
-    return DualEncoder(image, audio, kind=recipe.kind, temperature=recipe.temperature)
+    return DualEncoder(image, audio, kind=recipe.kind, temperature=recipe.temperature, cell=recipe.cell)
 
 
 def _encoder(recipe: Recipe, field_name: str, known: dict[str, Callable]) -> nn.Module:
@@ -116,15 +118,25 @@ RECIPES: dict[str, Recipe] = {
     "stamps-demo": Recipe(
         name="stamps-demo",
         image=_PICTURES,
-        audio=Part("whisper", {"dim": 256, "layers": [4], "pooling": 8, "num_convs": 4, "dropout": 0.1}),
-        loss=ScoreLoss("info_nce", mix_steps=200, coarse_steps=1100),
-        data=SceneData(num_scenes=8000, takes=2, phases=((200, 1),), even_engines=True),
+        audio=Part("whisper", {"dim": 256, "layers": [4], "pooling": 8, "num_convs": 4, "dropout": 0.15}),
+        cell=2,
+        loss=ScoreLoss("info_nce", mix_steps=100, coarse=((300, 2),)),
+        data=SceneData(
+            num_scenes=8000,
+            batch_size=192,
+            takes=2,
+            word_takes=8,
+            word_share=0.45,
+            phases=((300, 1),),
+            even_engines=True,
+            mask_frames=8,
+        ),
         fit=FitSettings(
-            steps=1600,
-            learning_rate=1.5e-3,
-            warmup_steps=60,
-            checkpoint_every=100,
-            evaluate_every=400,
+            steps=850,
+            learning_rate=2e-3,
+            warmup_steps=40,
+            checkpoint_every=50,
+            evaluate_every=300,
             precision="bf16",
         ),
     ),

@@ -33,8 +33,10 @@ class ScoreLoss:
     mix_kind, mix_steps: for the first ``mix_steps`` steps the scores are a mixture of ``kind`` and
         ``mix_kind``, whose share falls linearly from 1 to 0. SISA gives every position a gradient where the
         maxima of MISA start blind.
-    coarse_steps: for the first ``coarse_steps`` steps image maps are averaged over 2x2 positions, which is
-        four times cheaper to score.
+    coarse: ((steps, factor), ...): for so many steps image maps are averaged over cells of ``factor`` x
+        ``factor`` positions before the model scores them (in cells of its own, if it has any). Coarse maps are
+        cheaper to score, and a cell's positions share its gradient, so that more of a thing lights up than its
+        most telling spot.
     options: further arguments of the loss (``margin``, ``reduction``).
     chunk: captions scored at a time; None picks by memory.
     """
@@ -43,7 +45,7 @@ class ScoreLoss:
     kind: str | None = None
     mix_kind: str = "sisa"
     mix_steps: int = 0
-    coarse_steps: int = 0
+    coarse: tuple[tuple[int, int], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     chunk: int | None = None
 
@@ -78,14 +80,21 @@ class ScoreLoss:
         return loss, figures
 
     def _scores(self, model: DualEncoder, image_maps: Tensor, audio_maps: Tensor, lengths: Tensor, step: int) -> Tensor:
-        if step < self.coarse_steps:
-            image_maps = functional.avg_pool2d(image_maps, 2, ceil_mode=True)
+        if (factor := self._factor(step)) > 1:
+            image_maps = functional.avg_pool2d(image_maps, factor, ceil_mode=True)
         scores = global_scores(model, image_maps, audio_maps, lengths, kind=self.kind, chunk=self.chunk)
         if step < self.mix_steps:
             share = 1.0 - step / self.mix_steps
             mixed_in = global_scores(model, image_maps, audio_maps, lengths, kind=self.mix_kind, chunk=self.chunk)
             scores = torch.lerp(scores, mixed_in, share)
         return scores
+
+    def _factor(self, step: int) -> int:
+        for steps, factor in self.coarse:
+            if step < steps:
+                return factor
+            step -= steps
+        return 1
 
     def _loss(
         self, model: DualEncoder, scores: Tensor, same_image: Tensor | None, generator: torch.Generator

@@ -35,6 +35,13 @@ def tiny_set(tiny_home, monkeypatch):
 
 
 @pytest.fixture
+def home(tiny_set, tmp_path, monkeypatch):
+    """The folder of the small data set, while $VGS_HOME and the banks in it are the test's own."""
+    monkeypatch.setenv("VGS_HOME", str(tmp_path))
+    return tiny_set
+
+
+@pytest.fixture
 def tree(tmp_path, monkeypatch):
     """A tree of stamps of its own, which ``build`` takes; the two small voices."""
     tiny_stamps.use_voices(monkeypatch)

@@ -244,14 +244,21 @@ def test_missing_folder_text_and_empty(tmp_path):
     text.write_text("this is no sound " * 100)
     with pytest.raises(AudioError, match=r"notes\.wav: cannot be read as sound"):
         read_audio(text)
-    with pytest.raises(AudioError, match="cannot be read as sound"):
-        read_audio(b"RIFF" + bytes(100))
+    for data in (b"RIFF" + bytes(100), io.BytesIO(b"RIFF" + bytes(100))):
+        with pytest.raises(AudioError, match=r"^the recording: cannot be read as sound \([^<>]+\); expected a WAV"):
+            read_audio(data)
     for source in (b"", tmp_path / "empty.wav"):
         (tmp_path / "empty.wav").write_bytes(b"")
         with pytest.raises(AudioError, match=r"empty \(0 bytes\)"):
             read_audio(source)
     with pytest.raises(AudioError, match="no samples"):
         read_audio(as_file(np.zeros(0, np.float32), 16000))
+
+
+def test_errors_call_a_recording_by_the_name_it_is_given():
+    for source in (bytes(100), io.BytesIO(bytes(100)), __file__):
+        with pytest.raises(AudioError, match=r"^word\.wav: cannot be read as sound \([^<>/]+\);"):
+            read_audio(source, name="word.wav")
 
 
 def test_an_hour_is_refused_before_any_sample_is_read(tmp_path, monkeypatch):

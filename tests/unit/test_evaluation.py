@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from vgs_lib import similarity
 from vgs_lib.data.scenes import Scenes
@@ -13,7 +12,6 @@ from vgs_lib.data.stamps import Stamps, human_split
 from vgs_lib.errors import DataError
 from vgs_lib.evaluation import (
     Trial,
-    concept_picture,
     embed_captions,
     embed_pictures,
     evaluate,
@@ -234,22 +232,10 @@ def test_people_are_tried_against_every_picture_and_any_of_that_name_is_right(ti
             place, caption, start, end, mask = trial.words[column]
             assert stamps.concepts[place].id == concept.id and caption == column
             assert start == 0.0 and end == pytest.approx(len(trial.captions[column]) / 16000)
-            np.testing.assert_array_equal(mask.numpy(), concept_picture(stamps, concept, size=64)[1])
+            np.testing.assert_array_equal(mask.numpy(), stamps.alone(concept.id, size=64)[1])
         tried += [c.id for c in spoken]
     assert "animals/dog" in tried  # whose name another picture shares
     assert sorted(tried) == [c.id for c in stamps.concepts if language in c.people]
-
-
-def test_a_concept_alone_is_on_white_with_its_mask(tiny_set):
-    stamps = Stamps.open()
-    for concept, height, width in (("animals/dog", 30, 50), ("animals/dog2", 50, 30)):
-        picture, mask = concept_picture(stamps, stamps.concept(concept), size=100)
-        assert picture.shape == (100, 100, 3) and picture.dtype == np.uint8 and mask.shape == (100, 100)
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        assert abs(len(rows) - 80 * height / 50) <= 2 and abs(len(columns) - 80 * width / 50) <= 2
-        assert abs(rows.mean() - 49.5) <= 1 and abs(columns.mean() - 49.5) <= 1
-        assert (picture[~mask] == 255).mean() > 0.95 and (picture[mask] < 200).any(axis=1).mean() > 0.95
-    assert Image.fromarray(picture).getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_a_split_that_is_not_there_is_said_with_those_that_are(tiny_set):

@@ -67,9 +67,7 @@ INSTALL_CPU = f"{PIP} install --retries 2 -r binder/requirements.txt"
 UNINSTALL = f"{PIP} -qq uninstall -y torch torchvision torchaudio"
 CHECK = "-m vgs_lib.setup_check"
 DATA = "-m vgs_lib data stamps"
-LAB = (
-    "-m jupyterlab --port=8890 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb"
-)
+LAB = "-m jupyterlab --port=8890 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb"
 PYTEST = "-m pytest --nbval-lax --nbval-current-env tests notebooks"
 
 
@@ -162,9 +160,7 @@ def test_python_without_venv_is_named_and_tried_again(make):
     assert make("setup").calls == ["-m venv .venv", INSTALL]
 
 
-@pytest.mark.parametrize(
-    ("given", "meant"), [("data", "{folder}/data"), ("/data", "/data"), ("~/data", "~/data")]
-)
+@pytest.mark.parametrize(("given", "meant"), [("data", "{folder}/data"), ("/data", "/data"), ("~/data", "~/data")])
 def test_relative_data_folder_is_meant_from_the_project(make, given, meant):
     stub = make.folder / "python-stub"
     stub.write_text(STUB + '\necho "home: $VGS_HOME"\n')

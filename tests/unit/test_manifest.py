@@ -160,9 +160,7 @@ def test_each_problem_is_reported_with_its_line_and_field(folder, line, field, f
     (problem,) = validate_manifest(path)
     assert (problem.file, problem.line, problem.field) == (str(path), 2, field)
     assert found in problem.found
-    assert str(problem) == (
-        f"{path}:2: {field}: found {problem.found}, expected {problem.expected}, {problem.advice}"
-    )
+    assert str(problem) == (f"{path}:2: {field}: found {problem.found}, expected {problem.expected}, {problem.advice}")
     assert "\n" not in str(problem) and len(str(problem)) < 400 + len(str(path))
     with pytest.raises(ManifestError) as error:
         read_manifest(path)

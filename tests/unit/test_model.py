@@ -1,5 +1,6 @@
 """DualEncoder: embeddings, scores and the clock."""
 
+import itertools
 import math
 
 import pytest
@@ -108,3 +109,24 @@ def test_temperature():
 def test_encoders_of_different_dimensions_are_refused():
     with pytest.raises(ValueError, match="image encoder gives 8 dimensions and the audio encoder 12"):
         DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=12))
+
+
+def test_cells_are_averaged_before_scoring_and_maps_stay_fine(model):
+    coarse = DualEncoder(model.image_encoder, model.audio_encoder, cell=2)
+    draw = torch.Generator().manual_seed(0)
+    image_maps = torch.randn(2, DIM, 5, 4, generator=draw)
+    audio_maps, lengths = torch.randn(3, DIM, 6, generator=draw), torch.tensor([6, 2, 4])
+    scores = coarse.score(image_maps, audio_maps, lengths, kind="misa")
+    for i, j in itertools.product(range(2), range(3)):
+        frames = []
+        for t in range(int(lengths[j])):
+            cells = [
+                image_maps[i, :, r : r + 2, c : c + 2].mean(dim=(1, 2)) @ audio_maps[j, :, t]
+                for r, c in itertools.product((0, 2, 4), (0, 2))
+            ]
+            frames.append(max(float(x) for x in cells))
+        assert float(scores[i, j]) == pytest.approx(sum(frames) / len(frames), rel=1e-5)
+    assert not torch.allclose(scores, model.score(image_maps, audio_maps, lengths, kind="misa"))
+    assert coarse.matchmap(image_maps[0], audio_maps[0]).shape == (5, 4, 6)
+    with pytest.raises(ValueError, match="cell: found 0"):
+        DualEncoder(model.image_encoder, model.audio_encoder, cell=0)

@@ -49,7 +49,7 @@ def test_requirement_has_a_range_that_holds_what_is_installed(name):
 
 def test_test_tools_have_ranges_and_are_not_needed_by_the_library():
     tools = [Requirement(line) for line in PYPROJECT["project"]["optional-dependencies"]["test"]]
-    assert {"pytest", "nbval", "playwright", "ruff"} <= {tool.name for tool in tools}
+    assert {"pytest", "nbclient", "nbval", "playwright", "ruff"} <= {tool.name for tool in tools}
     for tool in tools:
         assert {part.operator for part in tool.specifier} == {">=", "<"}, tool
         assert version(tool.name) in tool.specifier
@@ -59,9 +59,7 @@ def test_test_tools_have_ranges_and_are_not_needed_by_the_library():
 def test_pyproject_takes_its_dependencies_from_requirements_and_lists_every_package():
     setuptools = PYPROJECT["tool"]["setuptools"]
     assert setuptools["dynamic"]["dependencies"]["file"] == ["requirements.txt"]
-    found = {
-        ".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "vgs_lib").rglob("__init__.py")
-    }
+    found = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "vgs_lib").rglob("__init__.py")}
     assert set(setuptools["packages"]) == found
     assert PYPROJECT["project"]["license"] == "Apache-2.0"
 
@@ -105,11 +103,7 @@ def test_changelog_begins_with_what_is_not_released_or_the_version():
 
 
 def test_modules_are_short():
-    long = {
-        str(path.relative_to(ROOT)): len(text.splitlines())
-        for path, text in text_files()
-        if path.suffix == ".py"
-    }
+    long = {str(path.relative_to(ROOT)): len(text.splitlines()) for path, text in text_files() if path.suffix == ".py"}
     assert {name: lines for name, lines in long.items() if lines >= 320} == {}
 
 

@@ -70,6 +70,23 @@ def test_the_range_of_the_heat_is_the_same_for_all_prompts(prompter):
     assert quiet.heat.max() == pytest.approx(0.5, abs=0.02) and loud.heat.max() == pytest.approx(1, abs=0.01)
 
 
+def test_the_range_of_a_checkpoint_is_kept():
+    prompter = Prompter(toy.ToyModel(), heat_range=[0.1, 0.9])  # as JSON has it
+    prompter.add_pictures(["one"], [PICTURES[0].load()])
+    prompt = prompter.prompt(0.5 * toy.say("red"), toy.RATE)
+    assert prompter.heat_range == prompt.heat_range == (0.1, 0.9)
+    free = Prompter(toy.ToyModel())
+    free.add_pictures(["one"], [PICTURES[0].load()])
+    low, high = free.prompt(0.5 * toy.say("red"), toy.RATE).heat_range
+    assert prompt.heat.max() == pytest.approx((high - 0.1) / 0.8, abs=0.02) and low < high < 0.9
+
+
+@pytest.mark.parametrize("found", [[0.5, 0.5], [1, 0], [0.1], 3, "ab", [0, float("nan")], [0, float("inf")], [None, 1]])
+def test_what_is_no_range_is_refused(found):
+    with pytest.raises(DataError, match=r"^heat_range: found"):
+        Prompter(toy.ToyModel(), heat_range=found)
+
+
 def test_what_is_not_in_the_picture_is_not_found(prompter):
     prompter.calibrate([toy.say("red")])
     assert not prompter.prompt(toy.say("green"), toy.RATE, picture="one").found

@@ -21,7 +21,7 @@ SMALL = Recipe(
     audio=Part("davenet", {"width": 1 / 32, "dim": 12}),
     kind="sima",
     temperature=0.2,
-    loss=ScoreLoss("all_pairs_hinge", mix_steps=3, coarse_steps=2, options={"margin": 0.5}),
+    loss=ScoreLoss("all_pairs_hinge", mix_steps=3, coarse=((2, 2),), options={"margin": 0.5}),
     data=SceneData(
         num_scenes=12,
         batch_size=3,

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from tiny_batches import DATA, check_contents, make, same
 from tiny_stamps import TEST, TRAIN, use_voices
 from tiny_training import TinyImages
 
@@ -17,51 +18,6 @@ from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import VgsError
 from vgs_lib.model import DualEncoder
 from vgs_lib.seeds import seeded
-
-DATA = SceneData(num_scenes=16, batch_size=4, seed=3, takes=2, phases=((3, 1),))
-
-
-@pytest.fixture
-def home(tiny_set, tmp_path, monkeypatch):
-    """Banks go to a folder of the test's own."""
-    monkeypatch.setenv("VGS_HOME", str(tmp_path))
-    return tiny_set
-
-
-def make(home, data=DATA, *, model=None, seed=1, fill=True) -> SceneBatches:
-    if model is None:
-        with seeded(0, "model"):
-            model = DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=8))
-    batches = SceneBatches(model.eval(), Scenes(Stamps.open(home), "train", seed=seed, size=32), data)
-    if fill:
-        list(batches.fill())
-    return batches
-
-
-def same(one, other) -> bool:
-    tensors = zip(
-        (*one.image, one.audio, one.audio_lengths), (*other.image, other.audio, other.audio_lengths), strict=True
-    )
-    return all(torch.equal(a, b) for a, b in tensors)
-
-
-def check_contents(batches: SceneBatches, step: int) -> None:
-    """The rows of a batch against pictures and tellings encoded one by one."""
-    batch, items = batches[step], batches.indices(step)
-    count = batches.data.num_scenes
-    for row, item in enumerate(items):
-        scene = batches.scenes[item % count]
-        picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 255
-        maps = batches.image_encoder.features(picture)
-        torch.testing.assert_close(batch.image[0][row], maps[0][0].half())
-        take = item // count
-        assert take < batches.data.takes
-        rng_sound = batches.told(item)
-        features, lengths = batches.audio_encoder.front_end([rng_sound])
-        assert batch.audio_lengths[row] == lengths[0]
-        torch.testing.assert_close(batch.audio[row, :, : lengths[0]], features[0].half(), atol=0.05, rtol=1e-3)
-        pad = batch.audio[row, :, lengths[0] :]
-        assert (pad == batches.audio_encoder.front_end.pad_value).all()
 
 
 def test_a_batch_holds_the_features_of_its_scenes_and_tellings(home):
@@ -77,17 +33,17 @@ def test_a_batch_is_a_function_of_its_step(home):
     forward = {step: batches[step] for step in steps}
     for step in reversed(steps):
         assert same(fresh[step], forward[step])
-        assert fresh.indices(step) == batches.indices(step)
-    assert len({tuple(batches.indices(step)) for step in range(3, 15)}) == 12
-    assert make(home, dataclasses.replace(DATA, seed=4)).indices(4) != batches.indices(4)
+        assert fresh.tellings(step) == batches.tellings(step)
+    assert len({tuple(batches.tellings(step)) for step in range(3, 15)}) == 12
+    assert make(home, dataclasses.replace(DATA, seed=4)).tellings(4) != batches.tellings(4)
 
 
-def test_every_item_comes_once_an_epoch_and_the_next_epoch_is_told_anew(home):
+def test_every_scene_comes_once_an_epoch_and_the_next_epoch_is_told_anew(home):
     batches = make(home, fill=False)
     for epoch in range(4):
-        items = [i for step in range(4) for i in batches.indices(3 + 4 * epoch + step)]
-        assert sorted(i % 16 for i in items) == list(range(16))
-        assert {i // 16 for i in items} == {epoch % 2}
+        told = [telling for step in range(4) for telling in batches.tellings(3 + 4 * epoch + step)]
+        assert sorted(index for _, index in told) == list(range(16))
+        assert {take for take, _ in told} == {epoch % 2}
 
 
 def test_phases_take_scenes_with_few_stamps_first(home):
@@ -95,35 +51,30 @@ def test_phases_take_scenes_with_few_stamps_first(home):
     batches = make(home, data, fill=False)
     most = []
     for step in range(20):
-        items = batches.indices(step)
-        assert len(items) == 4 == len(set(items))
-        most.append(max(1 + i % 4 for i in items))
+        told = batches.tellings(step)
+        assert len(told) == 4 == len(set(told))
+        most.append(max(1 + index % 4 for _, index in told))
     assert most[:5] == [1] * 5
     assert max(most[5:9]) == 2 and max(most[9:11]) == 3 and max(most[11:]) == 4
-    assert Counter(i for step in range(4) for i in batches.indices(step)).most_common(1)[0][1] == 1
-    assert all(len(batches.scenes[i % 64].concepts) == 1 for i in batches.indices(2))
+    assert Counter(i for step in range(4) for _, i in batches.tellings(step)).most_common(1)[0][1] == 1
+    assert all(len(batches.scenes[i].concepts) == 1 for _, i in batches.tellings(2))
 
 
 def test_a_number_of_scenes_that_the_batch_does_not_divide(home):
     batches = make(home, dataclasses.replace(DATA, num_scenes=18, phases=()), fill=False)
     for epoch in range(3):
-        items = [i for step in range(4) for i in batches.indices(4 * epoch + step)]
-        assert len(items) == len(set(items)) == 16
-
-
-def test_too_few_scenes_for_a_batch_is_an_error_that_says_so(home):
-    with pytest.raises(VgsError, match="batch_size"):
-        make(home, dataclasses.replace(DATA, num_scenes=3, phases=()), fill=False)[0]
-    with pytest.raises(VgsError, match="batch_size"):  # 16 scenes, of which 4 have one stamp
-        make(home, dataclasses.replace(DATA, batch_size=8), fill=False)[0]
+        scenes = [index for step in range(4) for _, index in batches.tellings(4 * epoch + step) if index % 4]
+        assert len(scenes) == len(set(scenes)) == 12  # of 13 with more than one stamp
+    for epoch in range(3):
+        words = [index for step in range(5) for _, index in batches.tellings(5 * epoch + step) if index % 4 == 0]
+        assert sorted(words) == [0, 4, 8, 12, 16]
 
 
 def test_pairs_that_name_the_same_things_are_no_impostors(home):
     batches = make(home)
     seen = 0
     for step in range(3, 40):
-        items = batches.indices(step)
-        labels = [frozenset(c.key for c, _ in batches.scenes[i % 16].concepts) for i in items]
+        labels = [frozenset(c.key for c, _ in batches.scenes[i].concepts) for _, i in batches.tellings(step)]
         expected = [[i != j and labels[i] == labels[j] for j in range(4)] for i in range(4)]
         found = batches[step].same_image
         if found is None:
@@ -133,7 +84,7 @@ def test_pairs_that_name_the_same_things_are_no_impostors(home):
             seen += 1
     # Eight names in 16 scenes: scenes 0 and 32, say, may name the same; with more scenes they do.
     more = make(home, dataclasses.replace(DATA, num_scenes=64, batch_size=16, phases=((1, 1),)))
-    labels = [next(c.key for c, _ in more.scenes[i % 64].concepts) for i in more.indices(0)]
+    labels = [next(c.key for c, _ in more.scenes[i].concepts) for _, i in more.tellings(0)]
     expected = [[i != j and labels[i] == labels[j] for j in range(16)] for i in range(16)]
     assert more[0].same_image.tolist() == expected and np.sum(expected) == 16
 
@@ -159,7 +110,8 @@ class OtherImages(TinyImages):
 @pytest.mark.parametrize("change", ["backbone", "front end", "seed", "augmentation", "stamps"])
 def test_what_the_features_depend_on_makes_another_bank(home, tmp_path, change):
     one = make(home, fill=False)
-    folders = {one.pictures.folder, one.speech.folder}
+    folders = {one.pictures.folder, one.speech.folder, one.words.folder}
+    assert len(folders) == 3
     if change == "backbone":
         with seeded(0, "model"):
             other = make(home, model=DualEncoder(OtherImages(), DAVEnet(width=1 / 32, dim=8)), fill=False)
@@ -168,20 +120,20 @@ def test_what_the_features_depend_on_makes_another_bank(home, tmp_path, change):
         front_end = dataclasses.replace(one.audio_encoder.front_end, range_db=60.0)
         speech = DAVEnet(width=1 / 32, dim=8, front_end=front_end)
         other = make(home, model=DualEncoder(TinyImages(), speech), fill=False)
-        assert other.speech.folder not in folders and other.pictures.folder in folders
+        assert folders & {other.pictures.folder, other.speech.folder, other.words.folder} == {one.pictures.folder}
     elif change == "seed":
         other = make(home, seed=2, fill=False)
-        assert folders.isdisjoint({other.pictures.folder, other.speech.folder})
+        assert folders.isdisjoint({other.pictures.folder, other.speech.folder, other.words.folder})
     elif change == "augmentation":
         other = make(home, dataclasses.replace(DATA, augmentation=Augmentation(speed_chance=0.0)), fill=False)
-        assert other.speech.folder not in folders and other.pictures.folder in folders
+        assert folders & {other.pictures.folder, other.speech.folder, other.words.folder} == {one.pictures.folder}
     else:  # as many concepts, but others
         stamps = Stamps.open(home)
         concepts = (dataclasses.replace(stamps.concepts[0], text="a barn owl"), *stamps.concepts[1:])
         with seeded(0, "model"):
             model = DualEncoder(TinyImages(), DAVEnet(width=1 / 32, dim=8))
         other = SceneBatches(model, Scenes(Stamps(home, concepts), "train", seed=1, size=32), DATA)
-        assert other.speech.folder not in folders
+        assert folders.isdisjoint({other.pictures.folder, other.speech.folder, other.words.folder})
 
 
 def test_settings_tell_runs_apart(home):
@@ -191,6 +143,8 @@ def test_settings_tell_runs_apart(home):
         make(home, dataclasses.replace(DATA, seed=9), fill=False),
         make(home, dataclasses.replace(DATA, mask_frames=5), fill=False),
         make(home, dataclasses.replace(DATA, augmentation=Augmentation(gain_db=(0, 0))), fill=False),
+        make(home, dataclasses.replace(DATA, word_share=0.5), fill=False),
+        make(home, dataclasses.replace(DATA, word_takes=3), fill=False),
         make(home, seed=7, fill=False),  # other scenes
     ):
         assert other.settings != one.settings
@@ -234,7 +188,7 @@ def test_people_tell_what_they_have_named_and_never_in_english(home):
         speaker = batches._speaker(index, 0)
         assert speaker in able if able else speaker is None
         by_people += bool(able)
-        assert batches.told(index).isfinite().all()
+        assert batches.told(0, index).isfinite().all()
     assert by_people >= 4
     assert batches.speech.folder != make(home, dataclasses.replace(DATA, num_scenes=64), fill=False).speech.folder
     with pytest.raises(VgsError, match="'en'"):

@@ -190,3 +190,15 @@ def test_people_are_split_by_concept_alone(tiny_set):
             parts[part] = set(spoken)
         assert parts["validation"].isdisjoint(parts["test"])
         assert parts["validation"] | parts["test"] == {c.id for c in stamps.concepts if language in c.people}
+
+
+def test_a_concept_alone_is_on_white_with_its_mask(tiny_set):
+    stamps = Stamps.open()
+    for concept, height, width in (("animals/dog", 30, 50), ("animals/dog2", 50, 30)):
+        picture, mask = stamps.alone(concept, size=100)
+        assert picture.shape == (100, 100, 3) and picture.dtype == np.uint8 and mask.shape == (100, 100)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        assert abs(len(rows) - 80 * height / 50) <= 2 and abs(len(columns) - 80 * width / 50) <= 2
+        assert abs(rows.mean() - 49.5) <= 1 and abs(columns.mean() - 49.5) <= 1
+        assert (picture[~mask] == 255).mean() > 0.95 and (picture[mask] < 200).any(axis=1).mean() > 0.95
+    assert Image.fromarray(picture).getpixel((0, 0)) == (255, 255, 255)

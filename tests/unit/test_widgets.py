@@ -1,10 +1,10 @@
-"""Controllers without a browser, and that the views pass on what a person does."""
+"""The controllers of the tour, without a browser."""
 
+import dataclasses
 import io
 import json
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -12,12 +12,13 @@ import soundfile
 import toy_tour as toy
 from PIL import Image
 
+from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import AudioError
 from vgs_lib.prompting import Prompter
 from vgs_lib.widgets import RecorderController, TourController
 from vgs_lib.widgets.buffers import wav
 from vgs_lib.widgets.controllers import MAX_UPLOAD
-from vgs_lib.widgets.material import on_background
+from vgs_lib.widgets.material import tour_material
 from vgs_lib.widgets.microphone import LocalMicrophone
 
 
@@ -121,7 +122,7 @@ def test_chunks_in_any_order_make_one_file():
         (b"Dear diary, today I wrote a text file.", "diary.wav: cannot be read as sound"),
         (b"", "empty"),
         (wav(np.zeros(16000)), "silent"),
-        (wav(np.zeros(0)), "no samples"),
+        (wav(np.zeros(0)), "diary.wav: the recording has no samples"),
     ],
 )
 def test_wrong_input_becomes_a_sentence_and_the_last_answer_stays(tour, data, says):
@@ -153,6 +154,28 @@ def test_prompts_before_the_pictures_are_ready():
     assert tour.prompt.num_pictures == 1
     tour.encode()
     assert tour.prompt.num_pictures == 30 and "30 pictures" in tour.status
+
+
+def test_the_range_is_chosen_when_all_pictures_are_there_even_if_one_was_prompted_before():
+    tours = [TourController(Prompter(toy.ToyModel()), toy.scenes(30), toy.clips()) for _ in range(2)]
+    tours[0].speak(0.1 * toy.say("red"), toy.RATE)
+    for tour in tours:
+        tour.encode()
+    assert tours[0].prompter.heat_range == tours[1].prompter.heat_range
+    assert tours[0].prompt.heat_range == tours[0].prompter.heat_range  # and what was asked is answered again
+    given = TourController(Prompter(toy.ToyModel(), heat_range=(0.2, 0.3)), toy.scenes(3), toy.clips())
+    given.encode()
+    assert given.prompter.heat_range == (0.2, 0.3)
+
+
+def test_without_clips_the_first_prompt_chooses_the_range():
+    pictures = [dataclasses.replace(picture, caption=None) for picture in toy.scenes(6)]
+    tour = TourController(Prompter(toy.ToyModel()), pictures)
+    tour.encode()
+    assert tour.prompter.heat_range is None
+    tour.choose_picture(scene_with(tour, "red").id)
+    tour.speak(toy.say("red"), toy.RATE)
+    assert tour.prompt.heat.max() == pytest.approx(1.0, abs=0.01) and tour.prompt.heat.min() == 0
 
 
 def test_the_player_sends_heat_as_bytes(tour):
@@ -201,64 +224,17 @@ def test_missing_portaudio_is_explained(monkeypatch):
     assert "PortAudio" in LocalMicrophone().reason and "libportaudio2" in LocalMicrophone().reason
 
 
-def test_stamps_are_centred_on_a_plain_square():
-    stamp = np.zeros((50, 100, 4), np.uint8)
-    stamp[..., 0] = stamp[..., 3] = 255
-    square = on_background(stamp, 200)
-    assert square.shape == (200, 200, 3) and tuple(square[100, 100]) == (255, 0, 0)
-    assert (square[20] == square[20, 0]).all() and square[20, 0, 0] == square[20, 0, 1]
-
-
-@pytest.fixture
-def view():
-    from vgs_lib.widgets import Tour
-
-    made = Tour(toy.ToyModel(), pictures=toy.scenes(12), clips=toy.clips()).wait()
-    made.sent = []
-    for name in ("gallery", "recorder", "player", "best"):
-        piece = getattr(made, name)
-        piece.send = lambda content, buffers=None, name=name: made.sent.append((name, content, buffers))
-    yield made
-    made.close()
-
-
-def test_the_views_pass_on_what_a_person_does(view):
-    red = next(p.id for p in view.pictures.values() if "red" in p.masks)
-    view.gallery._receive(view.gallery, {"type": "choose", "id": red}, [])
-    assert view.gallery.selected == red
-    view.recorder._receive(view.recorder, {"type": "recording"}, [memoryview(wav(toy.say("red")))])
-    assert "12 pictures" in view.recorder.status and not view.recorder.failed and not view.recorder.busy
-    kinds = [(name, content["type"]) for name, content, _ in view.sent]
-    assert ("player", "show") in kinds and ("best", "items") in kinds
-    view.recorder._receive(view.recorder, {"type": "recording"}, [b"text"])
-    assert view.recorder.failed
-
-
-def test_an_unexpected_error_is_shown_not_only_logged(view, caplog):
-    view.gallery._receive(view.gallery, {"type": "choose", "id": "no such picture"}, [])
-    assert view.sent[-1][1]["type"] == "broken" and "no such picture" in view.sent[-1][1]["sentence"]
-
-
-def test_pictures_that_cannot_be_encoded_are_named(caplog):
-    from vgs_lib.widgets import Picture, Tour
-
-    bad = Picture("flat", "a flat thing", lambda: np.zeros((20, 200, 3), np.uint8))
-    tour = Tour(toy.ToyModel(), pictures=[*toy.scenes(3), bad]).wait()
-    assert tour.recorder.failed and "flat" in tour.recorder.status
-    tour.close()
-
-
-def test_the_saved_state_holds_no_pictures_and_no_sound(view):
-    view.recorder._receive(view.recorder, {"type": "clip", "id": "clip-red"}, [])
-    state = sum(
-        len(json.dumps(w.get_state(), default=str)) for w in (view.gallery, view.recorder, view.player, view.best)
-    )
-    assert state < 100_000
-
-
-def test_closing_ends_the_background_work():
-    from vgs_lib.widgets import Tour
-
-    tour = Tour(toy.ToyModel(), pictures=toy.scenes(200))
-    tour.close()
-    assert "tour-pictures" not in {thread.name for thread in threading.enumerate()}
+def test_the_material_of_the_tour_is_scenes_then_single_stamps_as_they_are_evaluated(tiny_set):
+    stamps = Stamps.open()
+    pictures, clips = tour_material(stamps, num_scenes=2, num_pictures=6, num_clips=3, size=64)
+    assert len(pictures) == 6 and all(picture.id.startswith("scene-") for picture in pictures[:2])
+    assert pictures[0].load().shape == (64, 64, 3) and pictures[0].caption.load()[1] == 16000
+    assert set(pictures[0].masks) == set(pictures[0].title.split(", "))
+    alone = pictures[2:]
+    named = [concept.id for concept in stamps.concepts if "en" in concept.people]
+    assert [picture.id for picture in alone][: len(named)] == named[:4]
+    for picture in alone:
+        np.testing.assert_array_equal(picture.load(), stamps.alone(picture.id, size=32)[0])
+    assert {clip.group for clip in clips} == {"People", "Synthetic voices"} and len(clips) == 6
+    waveform, rate = clips[0].load()
+    assert rate == 16000 and waveform.dtype == np.float32 and waveform.any()

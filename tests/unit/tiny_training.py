@@ -4,6 +4,7 @@
 ``python tiny_training.py several OUT RANK`` is one of several processes; it leaves its losses and gradients.
 """
 
+import dataclasses
 import json
 import sys
 import time
@@ -71,6 +72,29 @@ class TinyBatches:
 SETTINGS = FitSettings(steps=40, learning_rate=3e-3, warmup_steps=3, checkpoint_every=4, device="cpu", seed=7)
 
 
+def start(model=None, *, batches=None, loss=None, directory=None, evaluate=None, should_stop=None, **changes):
+    """The events of ``fit`` with ``SETTINGS``, of which ``changes`` may change some."""
+    return fit(
+        model or make_model(),
+        batches or TinyBatches(),
+        loss or score_loss("shn"),
+        dataclasses.replace(SETTINGS, **changes),
+        directory=directory,
+        evaluate=evaluate,
+        should_stop=should_stop,
+    )
+
+
+def losses_of(events) -> list[float]:
+    """The losses of the steps."""
+    return [event.loss for event in events if isinstance(event, StepEvent)]
+
+
+def kinds_of(events) -> list[tuple[str, int]]:
+    """What kind each event is and its step."""
+    return [(type(event).__name__, event.step) for event in events]
+
+
 def run(folder: str, steps: str, log: str) -> None:
     torch.set_num_threads(1)
     settings = FitSettings(**{**SETTINGS.__dict__, "steps": int(steps)})
@@ -85,7 +109,7 @@ def losses_for_several() -> dict:
     """The losses that one process and several must agree on."""
     return {
         "info_nce": score_loss("info_nce"),
-        "mixed": score_loss("info_nce", kind="sima", mix_steps=4, coarse_steps=2),
+        "mixed": score_loss("info_nce", kind="sima", mix_steps=4, coarse=((2, 2),)),
         "shn": score_loss("shn", kind="sisa"),
     }
 

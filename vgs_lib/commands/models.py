@@ -74,7 +74,7 @@ def train(chosen: argparse.Namespace) -> int:
         best = load_best(model, out / "run")
         print(f"The weights of step {best.step} are the best by {plan.fit.keep_best}.")
     extra = {"seed": plan.fit.seed, "minutes": round(minutes, 1), "threads": torch.get_num_threads()}
-    extra["seconds_for_features"] = round(batches.pictures.seconds + batches.speech.seconds)
+    extra["seconds_for_features"] = round(batches.seconds)
     extra |= calibration(model, stamps)
     save_model(model, plan, out / "model", half=True, extra=extra)
     print(f"Saved {out / 'model'} after {minutes:.1f} minutes.")

@@ -30,6 +30,8 @@ class SceneData:
 
     num_scenes, seed: scenes 0 to ``num_scenes`` - 1 of the ``train`` split.
     takes: how often each scene is told; every telling has its own voice, order, pauses and augmentation.
+    word_takes: how often each scene with a single stamp is told; at least ``takes``.
+    word_share: share of a batch that scenes with a single stamp make up after the phases.
     phases: ((steps, most stamps), ...) of a curriculum from single words to scenes; afterwards all scenes.
     even_engines: draw the engine first and then one of its voices, instead of one of all voices.
     people, people_share: languages whose recordings by people are trained on, and the share of tellings that are
@@ -41,6 +43,8 @@ class SceneData:
     batch_size: int = 64
     seed: int = 0
     takes: int = 2
+    word_takes: int = 2
+    word_share: float = 0.25
     phases: tuple[tuple[int, int], ...] = ()
     even_engines: bool = False
     people: tuple[str, ...] = ()
@@ -63,13 +67,7 @@ class SceneBatches:
             raise TrainingError("the image encoder: scene batches hold cached features, so its backbone must be frozen")
         self.image_encoder, self.audio_encoder = image, speech
         self.speech_is_features = getattr(speech, "backbone_frozen", False)
-        smallest = min(
-            (sum(1 + i % 4 <= most for i in range(data.num_scenes)) for _, most in self._phases()), default=0
-        )
-        if smallest < data.batch_size:
-            raise TrainingError(
-                f"batch_size: a phase has {smallest} scenes and a batch {data.batch_size}; use more scenes"
-            )
+        self._check_sizes()
         self._what = {
             "version": VERSION,
             "split": scenes.split,
@@ -89,8 +87,38 @@ class SceneBatches:
         }
         self.speech = Bank("speech", {**self._what, **spoken}, data.num_scenes * data.takes)
 
-    def _phases(self) -> list[tuple[int, int]]:
-        return [*self.data.phases, (0, 4)]
+        self.words = Bank("words", {**self._what, **spoken, "after": data.takes}, self._num_words * self._more_takes)
+
+    @property
+    def _num_words(self) -> int:
+        """How many scenes have a single stamp: every fourth one."""
+        return -(-self.data.num_scenes // 4)
+
+    @property
+    def _more_takes(self) -> int:
+        return max(0, self.data.word_takes - self.data.takes)
+
+    def _check_sizes(self) -> None:
+        """:class:`TrainingError` where a phase has fewer scenes than a batch takes."""
+        for most in {most for _, most in self.data.phases} | {4}:
+            for counts, size in self._shares(most):
+                held = len(self._pool(counts))
+                if held < size:
+                    raise TrainingError(
+                        f"batch_size: a batch takes {size} scenes with {counts.start} to {counts.stop - 1} stamps, "
+                        f"found {held}; choose a smaller batch or a larger num_scenes"
+                    )
+
+    def _shares(self, most: int) -> list[tuple[range, int]]:
+        """How many of a batch come from scenes with how many stamps."""
+        size = self.data.batch_size
+        if most == 1:
+            return [(range(1, 2), size)]
+        words = round(self.data.word_share * size)
+        return [(range(1, 2), words), (range(2, most + 1), size - words)]
+
+    def _pool(self, counts: range) -> list[int]:
+        return [i for i in range(self.data.num_scenes) if 1 + i % 4 in counts]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -101,7 +129,13 @@ class SceneBatches:
     def fill(self) -> Iterator[Filling]:
         """Compute the features that are not on disk yet."""
         yield from self.pictures.fill(self._picture_features)
-        yield from self.speech.fill(self._speech_features)
+        yield from self.speech.fill(lambda items: self._speech_features([self._telling(item) for item in items]))
+        yield from self.words.fill(lambda items: self._speech_features([self._word_telling(item) for item in items]))
+
+    @property
+    def seconds(self) -> float:
+        """How long filling has taken in all."""
+        return self.pictures.seconds + self.speech.seconds + self.words.seconds
 
     def _picture_features(self, items: range) -> list[tuple[Tensor, ...]]:
         found = []
@@ -128,37 +162,55 @@ class SceneBatches:
         voices = engines[sorted(engines)[rng.integers(len(engines))]]
         return voices[rng.integers(len(voices))]
 
-    def told(self, item: int) -> Tensor:
-        """The augmented waveform [N] of telling ``item``: scene ``item`` mod ``num_scenes``."""
-        take, index = divmod(item, self.data.num_scenes)
+    def _telling(self, item: int) -> tuple[int, int]:
+        """(take, scene) of an item of the bank of all scenes."""
+        return divmod(item, self.data.num_scenes)
+
+    def _word_telling(self, item: int) -> tuple[int, int]:
+        """(take, scene) of an item of the bank of more takes of single stamps."""
+        take, place = divmod(item, self._num_words)
+        return self.data.takes + take, 4 * place
+
+    def told(self, take: int, index: int) -> Tensor:
+        """The augmented waveform [N] of scene ``index`` told for the ``take``-th time."""
         caption = self.scenes[index].tell(take, self._speaker(index, take))
         rng = generator("augment", self.scenes.split, self.scenes.seed, index, take)
         return torch.from_numpy(self.data.augmentation(caption.waveform, rng)[0])
 
-    def _speech_features(self, items: range) -> list[tuple[Tensor, ...]]:
+    def _speech_features(self, tellings: Sequence[tuple[int, int]]) -> list[tuple[Tensor, ...]]:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            waveforms = list(pool.map(self.told, items))
+            waveforms = list(pool.map(lambda telling: self.told(*telling), tellings))
         return [(x.half(),) for x in speech_features(self.audio_encoder, waveforms)]
 
-    def indices(self, step: int) -> list[int]:
-        """The items of batch ``step``: within a phase every item comes at most once before one comes again."""
+    def _heard(self, take: int, index: int) -> Tensor:
+        """The cached features of a telling, [C, T]."""
+        if take < self.data.takes:
+            return self.speech[take * self.data.num_scenes + index][0]
+        return self.words[(take - self.data.takes) * self._num_words + index // 4][0]
+
+    def tellings(self, step: int) -> list[tuple[int, int]]:
+        """(take, scene) of the pairs of batch ``step``; in a phase each comes at most once before one comes again."""
         most, first = 4, 0
         for steps, stamps in self.data.phases:
             if step < first + steps:
                 most = stamps
                 break
             first += steps
-        pool = [i for i in range(self.data.num_scenes) if 1 + i % 4 <= most]
-        size = self.data.batch_size
-        round_, place = divmod(step - first, len(pool) // size)
-        order = generator("batches", self.data.seed, first, round_).permutation(len(pool))
-        take = round_ % self.data.takes
-        return [take * self.data.num_scenes + pool[i] for i in order[place * size : (place + 1) * size]]
+        chosen = []
+        for counts, size in self._shares(most):
+            if size == 0:
+                continue
+            pool = self._pool(counts)
+            round_, place = divmod(step - first, len(pool) // size)
+            order = generator("batches", self.data.seed, first, counts.start, round_).permutation(len(pool))
+            takes = max(self.data.takes, self.data.word_takes) if counts.stop == 2 else self.data.takes
+            chosen += [(round_ % takes, pool[i]) for i in order[place * size : (place + 1) * size]]
+        return chosen
 
     def __getitem__(self, step: int) -> Batch:
-        items = self.indices(step)
-        scenes = [item % self.data.num_scenes for item in items]
-        speech = [self._masked(self.speech[item][0]) for item in items]
+        tellings = self.tellings(step)
+        scenes = [index for _, index in tellings]
+        speech = [self._masked(self._heard(*telling)) for telling in tellings]
         labels = [tuple(sorted(c.key for c, spoken in self.scenes[i].concepts if spoken)) for i in scenes]
         return collate(
             [self.pictures[i] for i in scenes],

@@ -144,6 +144,22 @@ class Stamps:
         except UNREADABLE as error:
             raise DataError(f"{path}: missing or damaged picture ({error}); delete it and run '{BUILD}'") from error
 
+    def alone(self, concept_id: str, *, size: int = 224) -> tuple[np.ndarray, np.ndarray]:
+        """A concept's picture alone on white, as single things are shown and evaluated, and its mask.
+
+        ``size``: side in pixels. Returns uint8 [size, size, 3], the longer side of the content 0.8 of it, and
+        bool [size, size].
+        """
+        stamp = Image.fromarray(self.picture(concept_id))
+        scale = 0.8 * size / max(stamp.size)
+        stamp = stamp.resize(tuple(max(1, round(side * scale)) for side in stamp.size), Image.Resampling.LANCZOS)
+        canvas = Image.new("RGB", (size, size), "white")
+        corner = tuple((size - side) // 2 for side in stamp.size)
+        canvas.paste(stamp, corner, stamp)
+        mask = Image.new("L", (size, size))
+        mask.paste(stamp.getchannel("A"), corner)
+        return np.asarray(canvas), np.asarray(mask) > 127
+
     def clip_path(self, voice_name: str, text: str) -> Path:
         """Where a synthetic voice's clip of ``text`` is."""
         return self.folder / "speech" / voice_name / f"{slug(text)}.flac"

@@ -5,7 +5,6 @@ browser.
 Shapes: H W pixels, h w grid, T frames, N samples.
 """
 
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -95,11 +94,7 @@ class RecorderController:
         """Prompt with the bytes of a sound file; what is wrong becomes the status."""
 
         def read():
-            try:
-                waveform, rate = audio.read_audio(data, max_seconds=self.max_seconds)
-            except AudioError as error:  # bytes have no name, the file has
-                sentence = re.sub(r"Error opening <[^>]*>: ", "", str(error))
-                raise AudioError(sentence.replace("the recording:", f"{name}:", 1)) from error
+            waveform, rate = audio.read_audio(data, max_seconds=self.max_seconds, name=name)
             return waveform, rate, name, (), False
 
         self._answer(read)

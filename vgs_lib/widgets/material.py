@@ -12,8 +12,6 @@ import numpy as np
 
 from vgs_lib.audio import SAMPLE_RATE
 
-BACKGROUND = 236  # light grey behind single stamps
-
 
 @dataclass(frozen=True)
 class Word:
@@ -74,7 +72,7 @@ def tour_material(stamps, *, num_scenes=16, num_pictures=200, num_clips=60, spli
     others = [concept for concept in stamps.concepts if "en" not in concept.people]
     np.random.default_rng(seed).shuffle(others)
     for concept in (named + others)[: num_pictures - num_scenes]:
-        load = lambda concept=concept: on_background(stamps.picture(concept.id), size // 2)
+        load = lambda concept=concept: stamps.alone(concept.id, size=size // 2)[0]
         pictures.append(Picture(concept.id, concept.text, load))
     return pictures, _people_clips(stamps, named[:num_clips]) + _voice_clips(stamps, named[:num_clips], split)
 
@@ -126,15 +124,3 @@ def _voice_clips(stamps, concepts, split) -> list[Clip]:
         )
         clips.append(Clip(f"{voice}-{concept.id}", f"{concept.text} ({voice})", "Synthetic voices", load))
     return clips
-
-
-def on_background(picture: np.ndarray, size: int, *, margin: float = 0.08) -> np.ndarray:
-    """A cut-out RGBA uint8 [H, W, 4] in the middle of a plain square uint8 [size, size, 3]."""
-    from PIL import Image
-
-    stamp = Image.fromarray(picture)
-    scale = size * (1 - 2 * margin) / max(stamp.size)
-    stamp = stamp.resize([max(1, round(side * scale)) for side in stamp.size])
-    square = Image.new("RGBA", (size, size), (BACKGROUND,) * 3 + (255,))
-    square.alpha_composite(stamp, tuple((size - side) // 2 for side in stamp.size))
-    return np.asarray(square.convert("RGB"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import ipywidgets
 
+from vgs_lib.errors import DataError
 from vgs_lib.prompting import Prompter
 from vgs_lib.widgets.material import Clip, Picture, tour_material
 from vgs_lib.widgets.tour_controller import TourController
@@ -21,14 +22,21 @@ class Tour(ipywidgets.VBox):
     encoded so far. The pieces (``gallery``, ``recorder``, ``player``, ``best``) can be used alone.
 
     Args:
-        model: a `DualEncoder` in eval mode, or a `Prompter`.
+        model: a `DualEncoder` in eval mode, or a `Prompter`, which has a ``heat_range`` of its own.
         stamps: an open `Stamps`; its scenes and stamps are the pictures, its recordings the clips.
         pictures: instead of ``stamps``: what to search, the gallery's first.
         clips: instead of ``stamps``: recordings to choose from.
         num_scenes: pictures in the gallery.
         num_pictures: pictures to search, taken from ``stamps``.
         num_best: best pictures to show.
+        heat_range: (low, high) similarities drawn as 0 and 1, such as ``read_config(name)["extra"]["heat_range"]`` of
+            a checkpoint. None: chosen from the clips once all pictures are encoded.
+
+    Raises:
+        DataError: ``heat_range`` is no such pair, or is given beside a `Prompter`.
     """
+
+    _thread: threading.Thread | None = None  # until __init__ has succeeded
 
     def __init__(
         self,
@@ -40,10 +48,16 @@ class Tour(ipywidgets.VBox):
         num_scenes: int = 16,
         num_pictures: int = 200,
         num_best: int = 5,
+        heat_range: tuple[float, float] | None = None,
     ):
+        if isinstance(model, Prompter):
+            if heat_range is not None:
+                raise DataError("heat_range: a Prompter has one of its own; give it to the Prompter instead.")
+            prompter = model
+        else:
+            prompter = Prompter(model, heat_range=heat_range)
         if pictures is None:
             pictures, clips = tour_material(stamps, num_scenes=num_scenes, num_pictures=num_pictures)
-        prompter = model if isinstance(model, Prompter) else Prompter(model)
         self.controller = controller = TourController(
             prompter, pictures, clips, num_scenes=num_scenes, num_best=num_best
         )
@@ -103,8 +117,9 @@ class Tour(ipywidgets.VBox):
 
     def close(self) -> None:
         """Stop the background work and close the views."""
-        self._stop.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
         super().close()
 
     def _encode(self) -> None:

@@ -50,6 +50,7 @@ class TourController:
             clips, on_sound=self.speak, max_seconds=prompter.max_seconds, microphone=microphone
         )
         self.prompt: Prompt | None = None
+        self._calibrate = prompter.heat_range is None  # a prompt before all pictures are there may fix a range
         self._sound: tuple | None = None
         self._lock = threading.RLock()
         gallery = list(pictures)[:num_scenes]
@@ -67,7 +68,10 @@ class TourController:
         return self.recorder.status
 
     def encode(self, *, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Encode all pictures, scenes first, and fix the heat's range; then answer again what was asked."""
+        """Encode all pictures, scenes first, and fix the heat's range; then answer again what was asked.
+
+        A range that the prompter came with is kept; without any clip the first prompt fixes it.
+        """
         waiting = [picture for picture in self.pictures.values() if picture.id not in self.prompter]
 
         def progress(done: int, total: int) -> None:
@@ -78,8 +82,8 @@ class TourController:
         self.prompter.add_pictures(ids, loads, progress=progress, should_stop=should_stop)
         if should_stop():
             return
-        if self.prompter.heat_range is None:
-            self.prompter.calibrate(self._calibration())
+        if self._calibrate and (sounds := self._calibration()):
+            self.prompter.calibrate(sounds)
         with self._lock:
             if self._sound is not None:
                 self._ask()
