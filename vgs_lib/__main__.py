@@ -59,7 +59,7 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", required=True, help="stamps-demo, stamps-scratch or a folder")
+    parser.add_argument("--checkpoint", required=True, help="stamps-demo or a folder")
     parser.add_argument("--split", default="test", help="validation, test, test-hard, test-human-en, ...")
     parser.add_argument("--scenes", type=int, default=CARD_SCENES, help="scenes of the split")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")

@@ -44,7 +44,7 @@ def two(tmp_path_factory):
         )
     try:
         for process in processes:
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=300)
             assert process.returncode == 0, output
     finally:
         for process in processes:
