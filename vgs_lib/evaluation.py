@@ -108,13 +108,21 @@ def embed_captions(
 def word_heats(
     model: DualEncoder, image_maps: Tensor, audio_maps: Tensor, lengths: Tensor, trial: Trial
 ) -> list[Tensor]:
-    """The heatmap [H, W] of each word of the trial: the cosine of each position with the word's mean frame."""
+    """The heatmap [H, W] of each word of the trial.
+
+    The cosine of each place with the mean of the frames whose middle the word covers, weighted by what they say about
+    the picture (:func:`vgs_lib.localization.contrast_weights`), spread over places that look alike.
+    """
     heats = []
     for picture, caption, start, end, _ in trial.words:
-        audio = audio_maps[caption, :, : lengths[caption]]
-        query = localization.word_heatmap(audio[:, None], start, min(end, len(audio.T) * model.seconds_per_frame),
-                                          model.seconds_per_frame)  # fmt: skip
-        heats.append(localization.cosine_heatmap(image_maps[picture], query[:, 0]))
+        audio, image = audio_maps[caption, :, : lengths[caption]], image_maps[picture]
+        middle = model.frame_times(audio.shape[-1]).to(audio.device)
+        covered = (middle > start) & (middle < end)
+        if not covered.any():  # shorter than a frame
+            covered[(middle - (start + end) / 2).abs().argmin()] = True
+        word = audio[:, covered]
+        query = word @ localization.contrast_weights(model.matchmap(image, word))
+        heats.append(localization.spread(localization.cosine_heatmap(image, query), image))
     return heats
 
 

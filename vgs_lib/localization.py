@@ -170,3 +170,26 @@ def cosine_heatmap(image_map: Tensor, query: Tensor) -> Tensor:
     Unlike min-max scaled maps these can be compared between words and pictures, so one threshold serves all.
     """
     return torch.einsum("dhw,d->hw", F.normalize(image_map, dim=0), F.normalize(query, dim=0))
+
+
+def contrast_weights(matchmap: Tensor) -> Tensor:
+    """How much each frame of a matchmap ``[H, W, T]`` says about the picture: ``[T]``, 0 to 1, summing to 1.
+
+    A frame's contrast is its greatest value over the places less its mean; the weights are the softmax of the
+    contrasts in units of their standard deviation. Frames at the edge of a word, which hear its neighbours,
+    and the weak syllables of a name find no place of their own and count for little.
+    """
+    contrast = matchmap.amax((0, 1)) - matchmap.mean((0, 1))
+    if len(contrast) == 1:
+        return torch.ones_like(contrast)
+    return torch.softmax(contrast / contrast.std().clamp_min(1e-3), dim=0)
+
+
+def spread(heat: Tensor, image_map: Tensor, *, temperature: float = 0.05) -> Tensor:
+    """A heatmap ``[H, W]`` spread over places that look alike: ``[H, W]``.
+
+    Each place takes the mean heat of all places, weighted by the softmax of their cosines with it in the image
+    map ``[D, H, W]`` over ``temperature``. Parts of one thing look alike, so more of it lights up.
+    """
+    places = F.normalize(image_map.flatten(1), dim=0)
+    return (torch.softmax(places.T @ places / temperature, dim=1) @ heat.flatten()).view_as(heat)

@@ -82,6 +82,6 @@ def test_the_light_follows_the_words_of_a_caption(open_notebook, material):
             hits += inside(picture.masks[word.text], tour.peak())
         assert hits >= len(named) - 1 and hits >= 1
         assert tour.best()[0] == picture.id
-        page.get_by_text("The hottest place lies inside what was named").wait_for()
+        page.get_by_text("The hottest place lies inside what was named (a frog): True", exact=True).wait_for()
         assert page.get_by_text("Not answered yet").count() == 1
         assert not page.errors

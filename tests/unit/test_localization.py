@@ -1,5 +1,8 @@
 """Heatmaps of words in time, pointing and overlap with masks against loops, and their chance levels."""
 
+import math
+import statistics
+
 import pytest
 import torch
 
@@ -7,11 +10,13 @@ from vgs_lib.localization import (
     best_threshold,
     chance_iou,
     chance_pointing,
+    contrast_weights,
     cosine_heatmap,
     iou,
     mean_ious,
     normalise,
     pointing_hit,
+    spread,
     upsample,
     word_heatmap,
 )
@@ -210,3 +215,31 @@ def test_errors_of_many():
     for thresholds in ([0.5, 0.4], []):
         with pytest.raises(ValueError, match="ascending"):
             mean_ious(heats, masks, thresholds)
+
+
+def test_contrast_weights_follow_the_frames_that_find_a_place():
+    matchmap = torch.zeros(3, 2, 3)
+    matchmap[1, 1, 1] = 6.0  # the second frame finds one place, the others none
+    weights = contrast_weights(matchmap)
+    contrasts = [float(matchmap[..., t].max() - matchmap[..., t].mean()) for t in range(3)]
+    deviation = statistics.stdev(contrasts)
+    total = sum(math.exp(c / deviation) for c in contrasts)
+    assert weights.tolist() == pytest.approx([math.exp(c / deviation) / total for c in contrasts])
+    assert weights.argmax() == 1 and float(weights.sum()) == pytest.approx(1.0)
+    assert contrast_weights(torch.randn(3, 2, 1)).tolist() == [1.0]
+    assert contrast_weights(torch.ones(3, 2, 4)).tolist() == pytest.approx([0.25] * 4)
+
+
+def test_spread_lights_up_what_looks_alike():
+    image = torch.zeros(2, 2, 2)
+    image[0, 0], image[1, 1] = 1.0, 1.0  # two things: the upper row and the lower row
+    heat = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    lit = spread(heat, image, temperature=0.05)
+    assert lit[0].tolist() == pytest.approx([0.5, 0.5], abs=1e-6) and float(lit[1].max()) < 1e-6
+    torch.manual_seed(0)
+    image, heat = torch.randn(5, 3, 4), torch.rand(3, 4)
+    places = [image[:, r, c] / image[:, r, c].norm() for r in range(3) for c in range(4)]
+    for i, place in enumerate(places):
+        alike = [math.exp(float(place @ other) / 0.2) for other in places]
+        expected = sum(a * h for a, h in zip(alike, heat.flatten().tolist(), strict=True)) / sum(alike)
+        assert float(spread(heat, image, temperature=0.2).flatten()[i]) == pytest.approx(expected, rel=1e-4)

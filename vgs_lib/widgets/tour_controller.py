@@ -13,7 +13,7 @@ from vgs_lib.widgets.controllers import GalleryController, PlayerController, Rec
 from vgs_lib.widgets.material import Clip, Picture, Word
 from vgs_lib.widgets.microphone import LocalMicrophone
 
-NUM_CALIBRATION = 6
+NUM_CALIBRATION = 8
 
 
 class TourController:
@@ -90,9 +90,12 @@ class TourController:
         self._say(f"Ready: {len(self.prompter)} pictures listen. " + RecorderController.READY)
 
     def _calibration(self) -> list[torch.Tensor]:
-        """Waveforms at 16 kHz of some scenes' captions, else of some clips."""
-        clips = [picture.caption for picture in self.pictures.values() if picture.caption is not None]
-        clips = (clips + list(self.recorder.clips.values()))[:NUM_CALIBRATION]
+        """Waveforms at 16 kHz of some clips by people, who are fainter in a model than what it was trained on;
+        else of some scenes' captions."""
+        people = [clip for clip in self.recorder.clips.values() if clip.group == "People"]
+        captions = [picture.caption for picture in self.pictures.values() if picture.caption is not None]
+        others = list(self.recorder.clips.values())
+        clips = (people[:: max(1, len(people) // NUM_CALIBRATION)] or captions or others)[:NUM_CALIBRATION]
         sounds = [clip.load() for clip in clips]
         return [to_mono_16k(torch.from_numpy(np.array(w, np.float32)), rate) for w, rate in sounds]
 
