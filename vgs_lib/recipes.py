@@ -140,6 +140,7 @@ RECIPES: dict[str, Recipe] = {
             precision="bf16",
         ),
     ),
+    # Runs, but has not been trained to its end yet: no checkpoint of it is shipped.
     "stamps-scratch": Recipe(
         name="stamps-scratch",
         image=Part("timm", {"strides": [8, 16, 32], "dim": 256, "out_stride": 16, "normalize": True}),

@@ -11,8 +11,8 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch.nn import functional
 
+from vgs_lib import localization
 from vgs_lib.prompting import Prompt
 
 COLOUR_MAP = "cividis"
@@ -25,8 +25,7 @@ def colour_table(name: str = COLOUR_MAP) -> np.ndarray:
 
 def upsample(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A heatmap [h, w] as float32 of ``size`` (H, W) pixels, bilinear, grid cells centred."""
-    grid = torch.from_numpy(np.array(heat, dtype=np.float32))[None, None]
-    return functional.interpolate(grid, size, mode="bilinear", align_corners=False)[0, 0].numpy()
+    return localization.upsample(torch.from_numpy(np.array(heat, dtype=np.float32)), size).numpy()
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray, *, opacity: float = 0.75) -> np.ndarray:

@@ -8,7 +8,7 @@ from tiny_batches import DATA, check_contents, make
 
 from vgs_lib.data import banks
 from vgs_lib.data.banks import Filling
-from vgs_lib.data.scene_batches import SceneBatches
+from vgs_lib.data.scene_batches import SceneBatches, SceneData
 from vgs_lib.errors import TrainingError
 
 # Scenes 0, 4, 8 and 12 have one stamp; each batch of four takes one of them.
@@ -124,3 +124,10 @@ def test_too_large_a_batch_is_an_error_that_says_so(home, changes, message):
 def test_the_largest_batch_that_the_scenes_allow(home):
     batches = make(home, dataclasses.replace(TOLD_MORE, batch_size=16), fill=False)
     assert sorted(index for _, index in batches.tellings(7)) == list(range(16))
+
+
+@pytest.mark.parametrize("name", ["word_share", "people_share"])
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_outside_0_to_1_is_refused(name, share):
+    with pytest.raises(TrainingError, match=f"{name}: found {share}, expected a share from 0 to 1"):
+        SceneData(**{name: share})

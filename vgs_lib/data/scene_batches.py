@@ -53,6 +53,9 @@ class SceneData:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
+        for name in ("word_share", "people_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name}: found {getattr(self, name)}, expected a share from 0 to 1")
         if "en" in self.people:
             raise TrainingError("people: people's English recordings are for validation and test only; leave out 'en'")
 
