@@ -1,4 +1,4 @@
-"""``python -m vgs_lib data | train | evaluate | prompt``: what the notebooks do, for scripts and clusters."""
+"""``python -m vgs_lib data | train | evaluate | prompt | notebooks``: what the notebooks do, for scripts and clusters."""
 
 import argparse
 import sys
@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _train_parser(commands.add_parser("train", help="train a recipe"))
     _evaluate_parser(commands.add_parser("evaluate", help="figures of a checkpoint on a split"))
     _prompt_parser(commands.add_parser("prompt", help="speak a recording to a picture"))
+    _notebooks_parser(commands.add_parser("notebooks", help="write the students' and the solutions' notebooks"))
     chosen = parser.parse_args(arguments)
     try:
         return _run(chosen)
@@ -31,6 +32,10 @@ def _run(chosen: argparse.Namespace) -> int:
         from vgs_lib.commands import data
 
         return data.run(chosen)
+    if chosen.command == "notebooks":
+        from vgs_lib.commands import notebooks
+
+        return notebooks.run(chosen)
     from vgs_lib.commands import models
 
     return {"train": models.train, "evaluate": models.evaluate, "prompt": models.prompt}[chosen.command](chosen)
@@ -45,6 +50,11 @@ def _data_parser(parser: argparse.ArgumentParser) -> None:
     check = sets.add_parser("check", help="validate a manifest, reporting file and line")
     check.add_argument("manifest", type=Path)
     check.add_argument("--files", action="store_true", help="open every picture, mask and recording too")
+
+
+def _notebooks_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", help="notebooks, such as 01_data (default: all)")
+    parser.add_argument("--folder", type=Path, default=Path("notebooks"), help="folder of the notebooks")
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:

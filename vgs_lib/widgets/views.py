@@ -1,60 +1,16 @@
-"""Thin anywidget views: each sends its controller's message when the browser asks, and passes on what a
-person does.
+"""The tour's views: gallery, recorder and matchmap player, each thin over its controller."""
 
-Pictures, sounds and heat travel as messages, not as widget state, so that a saved notebook stays small.
-"""
-
-import logging
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import anywidget
 import traitlets
 
 from vgs_lib.widgets.controllers import GalleryController, PlayerController, RecorderController
 from vgs_lib.widgets.material import Clip, Picture, Word
-
-_FOLDER = Path(__file__).parent
-_log = logging.getLogger(__name__)
+from vgs_lib.widgets.view import View, module
 
 
-def _module(name: str) -> str:
-    """The ES module of a view: shared helpers, then its own file."""
-    return "\n".join((_FOLDER / file).read_text(encoding="utf-8") for file in ("common.js", name))
-
-
-_STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")
-
-
-class _View(anywidget.AnyWidget):
-    """A view of ``controller``. ``handlers`` maps message types to functions of (content, buffers)."""
-
-    _css = _STYLE
-
-    def __init__(self, controller, **kwargs):
-        super().__init__(**kwargs)
-        self.controller = controller
-        self.handlers: dict[str, Callable] = {"ready": lambda content, buffers: self.refresh()}
-        self.on_msg(self._receive)
-
-    def refresh(self) -> None:
-        """Show what the controller knows now."""
-        content, data = self.controller.message()
-        self.send(content, data)
-
-    def _receive(self, widget, content, data) -> None:
-        handler = self.handlers.get(content.get("type"))
-        if handler is None:
-            return
-        try:
-            handler(content, data)
-        except Exception as error:  # a person must see it: an exception here would end in a log only
-            _log.exception("widget message %s failed", content.get("type"))
-            self.send({"type": "broken", "sentence": f"Something went wrong: {type(error).__name__}: {error}"})
-
-
-class Gallery(_View):
+class Gallery(View):
     """Pictures to choose from. ``on_choose(id)`` and ``on_caption(id)`` are called for clicks.
 
     Args:
@@ -63,7 +19,7 @@ class Gallery(_View):
         controller: a `GalleryController` that is shared with other code.
     """
 
-    _esm = _module("gallery.js")
+    _esm = module("gallery.js")
     title = traitlets.Unicode("").tag(sync=True)
     compact = traitlets.Bool(False).tag(sync=True)
     selected = traitlets.Unicode("").tag(sync=True)
@@ -91,7 +47,7 @@ class Gallery(_View):
         self.selected = self.controller.selected
 
 
-class Recorder(_View):
+class Recorder(View):
     """Speech from the browser's microphone, the kernel's microphone, a sound file or a list of clips.
 
     Args:
@@ -102,7 +58,7 @@ class Recorder(_View):
         controller: a `RecorderController` that is shared with other code, instead of the above.
     """
 
-    _esm = _module("recorder.js")
+    _esm = module("recorder.js")
     status = traitlets.Unicode("").tag(sync=True)
     failed = traitlets.Bool(False).tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)
@@ -147,14 +103,14 @@ class Recorder(_View):
         self._work(lambda *_: self.controller.record_local(3.0))
 
 
-class MatchmapPlayer(_View):
+class MatchmapPlayer(View):
     """A picture with the heat of a prompt over it, in step with its sound.
 
     Args:
         controller: a `PlayerController` that is shared with other code; None makes one.
     """
 
-    _esm = _module("player.js")
+    _esm = module("player.js")
 
     def __init__(self, *, controller: PlayerController | None = None):
         super().__init__(controller or PlayerController())

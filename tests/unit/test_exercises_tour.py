@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from vgs_lib.exercises import RIGHT, check_moment
+from vgs_lib.exercises import RIGHT
+from vgs_lib.exercises.tour import check_moment
 from vgs_lib.prompting import Prompt
 
 
@@ -49,9 +50,9 @@ def test_the_natural_solution_is_right(prompt):
     ("answer", "hint"),
     [
         (None, "Not answered yet: set it to a number of seconds."),
-        ("0.5", "Expected one number of seconds, found str."),
-        ([0.5], "Expected one number of seconds, found list."),
-        (np.array([0.5, 0.6]), "Expected one number of seconds, found ndarray."),
+        ("0.5", "Expected one number, found str."),
+        ([0.5], "Expected one number, found list."),
+        (np.array([0.5, 0.6]), "Expected one number, found ndarray."),
         (12, "That is the number of the frame. How long is one frame?"),
         (np.int64(12), "That is the number of the frame. How long is one frame?"),
         (12 * 12 + 6, "That is a position in all of the heat [T, H, W]: take the maximum over the places first."),

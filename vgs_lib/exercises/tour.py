@@ -1,21 +1,13 @@
-"""Checks of the notebooks' exercises: each says what is wrong with an answer without giving the right one.
+"""Checks of ``00_tour``. Shapes: H W grid, T frames."""
 
-Every check returns a sentence to show; an answer that is still ``None`` is not an error. Shapes: H W grid, T frames.
-"""
-
-import numbers
-
+from vgs_lib.exercises import RIGHT, blank, not_a_number
 from vgs_lib.prompting import Prompt
-
-RIGHT = "Right."
 
 
 def check_moment(answer, prompt: Prompt) -> str:
     """Is ``answer`` the second at which the strongest heat of ``prompt`` is found, to one frame?"""
-    if answer is None:
-        return "Not answered yet: set it to a number of seconds."
-    if not isinstance(answer, numbers.Real) and getattr(answer, "ndim", 1) != 0:
-        return f"Expected one number of seconds, found {type(answer).__name__}."
+    if unfit := blank(answer, "a number of seconds") or not_a_number(answer):
+        return unfit
     answer, step = float(answer), prompt.seconds_per_frame
     frame = int(prompt.heat.max(axis=(1, 2)).argmax())
     if frame * step <= answer + step and answer <= (frame + 2) * step:

@@ -1,0 +1,54 @@
+"""What every anywidget view shares: its module and style put together, messages both ways, errors shown.
+
+Pictures, sounds and heat travel as messages, not as widget state, so that a saved notebook stays small.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import anywidget
+
+_FOLDER = Path(__file__).parent
+_log = logging.getLogger(__name__)
+
+
+def module(name: str) -> str:
+    """The ES module of a view: shared helpers, then its own file."""
+    return _joined("common.js", name)
+
+
+def style(*names: str) -> str:
+    """The style shared by all views, then a view's own sheets."""
+    return _joined("style.css", *names)
+
+
+def _joined(*names: str) -> str:
+    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
+
+
+class View(anywidget.AnyWidget):
+    """A view of ``controller``. ``handlers`` maps message types to functions of (content, buffers)."""
+
+    _css = style()
+
+    def __init__(self, controller, **kwargs):
+        super().__init__(**kwargs)
+        self.controller = controller
+        self.handlers: dict[str, Callable] = {"ready": lambda content, buffers: self.refresh()}
+        self.on_msg(self._receive)
+
+    def refresh(self) -> None:
+        """Show what the controller knows now."""
+        content, data = self.controller.message()
+        self.send(content, data)
+
+    def _receive(self, widget, content, data) -> None:
+        handler = self.handlers.get(content.get("type"))
+        if handler is None:
+            return
+        try:
+            handler(content, data)
+        except Exception as error:  # a person must see it: an exception here would end in a log only
+            _log.exception("widget message %s failed", content.get("type"))
+            self.send({"type": "broken", "sentence": f"Something went wrong: {type(error).__name__}: {error}"})
