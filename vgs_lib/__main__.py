@@ -1,4 +1,4 @@
-"""``python -m vgs_lib data | train | evaluate | prompt | notebooks``: what the notebooks do, for scripts and clusters."""
+"""``python -m vgs_lib data | train | evaluate | prompt | notebooks``: what the notebooks do, for scripts and servers."""
 
 import argparse
 import sys
