@@ -12,7 +12,7 @@ PYTHON  ?= python3
 TORCH   ?=
 PORT    ?= 8888
 BROWSER ?= 1
-TESTS   ?= tests notebooks
+TESTS   ?= tests notebooks/solutions
 TOUR    := notebooks/00_tour.ipynb
 CPU     := binder/requirements.txt
 # What the installed environment depends on: a set-up that has the same fingerprint is not done again.

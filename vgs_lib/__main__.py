@@ -1,4 +1,4 @@
-"""``python -m vgs_lib data | train | evaluate | prompt | notebooks``: what the notebooks do, for scripts and servers."""
+"""``python -m vgs_lib data | train | evaluate | prompt | notebooks``: the notebooks' work, for scripts and servers."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _train_parser(commands.add_parser("train", help="train a recipe"))
     _evaluate_parser(commands.add_parser("evaluate", help="figures of a checkpoint on a split"))
     _prompt_parser(commands.add_parser("prompt", help="speak a recording to a picture"))
-    _notebooks_parser(commands.add_parser("notebooks", help="write the students' and the solutions' notebooks"))
+    _notebooks_parser(commands.add_parser("notebooks", help="write, record, measure or check the notebooks"))
     chosen = parser.parse_args(arguments)
     try:
         return _run(chosen)
@@ -55,6 +55,10 @@ def _data_parser(parser: argparse.ArgumentParser) -> None:
 def _notebooks_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", help="notebooks, such as 01_data (default: all)")
     parser.add_argument("--folder", type=Path, default=Path("notebooks"), help="folder of the notebooks")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="write nothing; fail if a copy is not what its source gives")
+    what.add_argument("--record", action="store_true", help="run the solutions and store what the compared cells print")
+    what.add_argument("--measure", action="store_true", help="run the solutions; a table of seconds, memory and size")
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +68,7 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="seed of everything random in training")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"))
     parser.add_argument("--precision", choices=("no", "bf16", "fp16"))
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes; the same command goes on")
+    parser.add_argument("--minutes", type=float, help="stop after so many, caching included; the same command goes on")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches ahead")
 
 

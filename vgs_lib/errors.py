@@ -35,3 +35,15 @@ class DeviceError(VgsError):
 
 class TrainingError(VgsError):
     """Training cannot start or go on: bad settings, a loss that is not finite, a foreign run folder."""
+
+
+class NotebookError(VgsError):
+    """A notebook's source does not fit its form, a copy is not what the source gives, or a cell fails."""
+
+
+class ExplainError(VgsError, ValueError):
+    """A map of what a model used cannot be made: an unknown method or layer, or one that does not fit."""
+
+
+class VideoError(VgsError):
+    """A video cannot be written: no encoder, a path that cannot be written, or heat of the wrong shape."""

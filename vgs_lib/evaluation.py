@@ -108,22 +108,14 @@ def embed_captions(
 def word_heats(
     model: DualEncoder, image_maps: Tensor, audio_maps: Tensor, lengths: Tensor, trial: Trial
 ) -> list[Tensor]:
-    """The heatmap [H, W] of each word of the trial.
-
-    The cosine of each place with the mean of the frames whose middle the word covers, weighted by what they say about
-    the picture (:func:`vgs_lib.localization.contrast_weights`), spread over places that look alike.
-    """
-    heats = []
-    for picture, caption, start, end, _ in trial.words:
-        audio, image = audio_maps[caption, :, : lengths[caption]], image_maps[picture]
-        middle = model.frame_times(audio.shape[-1]).to(audio.device)
-        covered = (middle > start) & (middle < end)
-        if not covered.any():  # shorter than a frame
-            covered[(middle - (start + end) / 2).abs().argmin()] = True
-        word = audio[:, covered]
-        query = word @ localization.contrast_weights(model.matchmap(image, word))
-        heats.append(localization.spread(localization.cosine_heatmap(image, query), image))
-    return heats
+    """The heatmap [H, W] of each word of the trial, by :func:`vgs_lib.localization.span_heatmap`."""
+    step, lag = model.seconds_per_frame, getattr(model, "frame_lag", 0.0)
+    return [
+        localization.span_heatmap(
+            image_maps[picture], audio_maps[caption, :, : lengths[caption]], start + lag, end + lag, step
+        )
+        for picture, caption, start, end, _ in trial.words
+    ]
 
 
 @torch.no_grad()

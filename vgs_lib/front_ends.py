@@ -186,6 +186,14 @@ class RawWaveform:
 FrontEnd = LogMel | Mfcc | WhisperLogMel | RawWaveform
 
 
+def features_at_16k(front_end: FrontEnd, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Waveforms [N] at 16 kHz through a front end, brought to its own rate first: features [B, F, T], lengths [B]."""
+    rate = getattr(front_end, "sample_rate", SAMPLE_RATE)
+    if rate != SAMPLE_RATE:
+        waveforms = [torchaudio.functional.resample(torch.as_tensor(w).float(), SAMPLE_RATE, rate) for w in waveforms]
+    return front_end(waveforms)
+
+
 def pad_frames(features: Sequence[Tensor], pad_value: float) -> tuple[Tensor, Tensor]:
     """Stack features [F, T_i] into [B, F, max T], filled with ``pad_value``, and their lengths [B] int64."""
     lengths = torch.tensor([f.shape[-1] for f in features], device=features[0].device)

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from vgs_lib import similarity
 from vgs_lib.data.loading import Batch
+from vgs_lib.front_ends import SAMPLE_RATE, features_at_16k
 
 MAX_LOG_SCALE = math.log(100.0)
 
@@ -64,12 +65,23 @@ class DualEncoder(nn.Module):
 
     @property
     def seconds_per_frame(self) -> float:
-        """Seconds between two frames of the audio map: hop length x pooling, derived here only."""
-        return self.audio_encoder.front_end.hop_seconds * self.audio_encoder.pooling
+        """Seconds between two frames of the audio map: hop length (whole samples) x pooling, derived here only."""
+        front_end = self.audio_encoder.front_end
+        rate = getattr(front_end, "sample_rate", SAMPLE_RATE)
+        return round(front_end.hop_seconds * rate) / rate * self.audio_encoder.pooling
+
+    @property
+    def frame_lag(self) -> float:
+        """Seconds by which what an output frame hears lies before the middle of its time t to t + 1 frames.
+
+        0 where frames are averages of their times; half a frame for the strided convolutions of the DAVEnet family.
+        """
+        return getattr(self.audio_encoder, "lag", 0.0) * self.seconds_per_frame
 
     def frame_times(self, num_frames: int) -> Tensor:
-        """Seconds [T] at the middle of each of the first ``num_frames`` frames of an audio map."""
-        return (torch.arange(num_frames, dtype=torch.float64) + 0.5).mul(self.seconds_per_frame).float()
+        """Seconds [T] in the middle of what each of the first ``num_frames`` frames of an audio map hears."""
+        middle = (torch.arange(num_frames, dtype=torch.float64) + 0.5).mul(self.seconds_per_frame)
+        return (middle - self.frame_lag).float()
 
     def embed_image(self, pictures: Tensor) -> Tensor:
         """Pictures [B,3,H,W] (float 0..1 or uint8) -> image maps [B,D,h,w]."""
@@ -81,7 +93,7 @@ class DualEncoder(nn.Module):
 
     def embed_waveforms(self, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Waveforms [N_i] at 16 kHz -> audio maps [B,D,T'], lengths [B]."""
-        features, lengths = self.audio_encoder.front_end(waveforms)
+        features, lengths = features_at_16k(self.audio_encoder.front_end, waveforms)
         return self.embed_audio(features.to(self.device), lengths.to(self.device))
 
     def embed_batch(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

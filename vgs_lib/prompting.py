@@ -1,83 +1,28 @@
 """Encode pictures once, then prompt them with speech as often as wanted.
 
 A spoken prompt costs one audio encoding and one product with the cached image maps. The heat of a prompt is the
-matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 3.4) brought to 0-1 by one fixed range for all
-prompts, pictures and moments. Shapes: B pictures, D embedding, H W grid, T frames, N samples.
+matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 3.4) brought to 0-1 by one range for all pictures and
+moments, the same for all prompts but those that exceed it.
+Shapes: B pictures, D embedding, H W grid, T frames, N samples.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from vgs_lib import audio
+from vgs_lib import audio, localization
 from vgs_lib.errors import AudioError, DataError
 from vgs_lib.images import fit_picture
+from vgs_lib.prompts import Match, Prompt
 
+__all__ = ["Match", "Prompt", "Prompter", "best_span"]
+
+FAINTEST = 0.05  # of the peak of a whole prompt, so that it has one
 NUM_REFERENCE = 32  # pictures that say what a frame of speech gives on any picture
-
-
-@dataclass(frozen=True)
-class Match:
-    """A cached picture and its score for a prompt (the model's similarity, no unit; higher is better)."""
-
-    id: str
-    score: float
-
-
-@dataclass(frozen=True, eq=False)
-class Prompt:
-    """What a spoken prompt finds.
-
-    Attributes:
-        picture: id of the picture that the heat is for.
-        heat: [T, H, W] float32, 0 (unrelated) to 1 (as strong as a typical best match), one map per frame.
-        whole: [H, W] float32, 0-1, the whole prompt: frames weighted by how much they say about this picture.
-        score: similarity of the prompt to ``picture``.
-        best: the best pictures of all cached ones, best first.
-        span: (start, end) in seconds of the part of the prompt that matches the picture best.
-        seconds_per_frame: length of a frame in seconds; frame t covers t to t + 1 times that.
-        heat_range: (low, high) similarities that are drawn as 0 and 1.
-        waveform: [N] float32 mono, 16 kHz.
-        num_pictures: how many pictures were searched.
-        elapsed: seconds that the prompt took.
-    """
-
-    picture: str
-    heat: np.ndarray
-    whole: np.ndarray
-    score: float
-    best: tuple[Match, ...]
-    span: tuple[float, float]
-    seconds_per_frame: float
-    heat_range: tuple[float, float]
-    waveform: np.ndarray
-    num_pictures: int
-    elapsed: float
-
-    @property
-    def duration(self) -> float:
-        """Length of the prompt in seconds."""
-        return len(self.waveform) / audio.SAMPLE_RATE
-
-    @property
-    def found(self) -> bool:
-        """Whether some place and moment is at least half as strong as a typical best match."""
-        return bool(self.heat.max() >= 0.5)
-
-    def frame_at(self, seconds: float) -> int:
-        """The frame heard at ``seconds``, clamped to the prompt."""
-        return int(np.clip(seconds / self.seconds_per_frame, 0, len(self.heat) - 1))
-
-    def peak(self, seconds: float | None = None) -> tuple[float, float]:
-        """Centre (x, y), each 0-1, of the hottest cell of the whole prompt or of one moment."""
-        heat = self.whole if seconds is None else self.heat[self.frame_at(seconds)]
-        row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
-        return float(column + 0.5) / heat.shape[1], float(row + 0.5) / heat.shape[0]
 
 
 class Prompter:
@@ -156,10 +101,12 @@ class Prompter:
         return len(batch)
 
     def calibrate(self, waveforms: Sequence[np.ndarray | torch.Tensor], *, rate: int = audio.SAMPLE_RATE) -> None:
-        """Fix the range of the heat from recordings: low is what most places give, high a typical best match.
+        """Fix the range of the heat: low is the median of the best places of all pictures, high a typical best match.
 
         Without it, the first prompt fixes the range for all later ones.
         """
+        if not self._place:
+            raise DataError("No pictures to compare with yet: call add_pictures first.")
         peaks, levels = [], []
         for waveform in waveforms:
             audio_map = self._embed(self._check(waveform, rate))
@@ -200,22 +147,25 @@ class Prompter:
         if self.heat_range is None:
             self.calibrate([waveform])
         low, high = self.heat_range
-        matchmap = self._matchmap(self._map(picture), audio_map)  # [H, W, T]
+        image_map = self.image_map(picture)
+        matchmap = self._matchmap(image_map, audio_map)  # [H, W, T]
         contrast = self._contrast(matchmap, audio_map)
-        weights = contrast.clamp(min=0)
-        if weights.sum() <= 0:
-            weights = torch.ones_like(contrast)
-        whole = (matchmap * weights).sum(dim=-1) / weights.sum()
+        plain = matchmap @ localization.contrast_weights(matchmap)
+        whole = localization.spread(plain, image_map.float()) + 0.01 * plain  # of places that are alike, the strongest
+        whole = (whole - whole.median()).clamp(min=0) / (whole.max() - whole.median()).clamp(min=1e-6)
+        high = max(high, float(matchmap.max()))  # a stronger prompt is not cut off: its peak would be lost among ties
         scale = lambda values: ((values - low) / (high - low)).clamp(0, 1).float().cpu().numpy()
+        heat = scale(matchmap.permute(2, 0, 1))
         seconds, duration = float(self.model.seconds_per_frame), len(waveform) / audio.SAMPLE_RATE
+        lag = float(getattr(self.model, "frame_lag", 0.0))
         first, last = best_span(contrast.cpu().numpy())
         return Prompt(
             picture=picture,
-            heat=scale(matchmap.permute(2, 0, 1)),
-            whole=scale(whole),
+            heat=heat,
+            whole=whole.cpu().numpy() * max(float(heat.max()), FAINTEST),
             score=next(match.score for match in ranking if match.id == picture),
             best=tuple(ranking[:num_best]),
-            span=(min(first * seconds, duration), min(last * seconds, duration)),
+            span=tuple(min(max(frame * seconds - lag, 0.0), duration) for frame in (first, last)),
             seconds_per_frame=seconds,
             heat_range=(low, high),
             waveform=waveform.cpu().numpy(),
@@ -225,6 +175,8 @@ class Prompter:
 
     def _check(self, waveform, rate: int) -> torch.Tensor:
         """[N] at 16 kHz, known to be speech-like; too long is said before anything is computed."""
+        if not rate > 0:
+            raise AudioError(f"rate: found {rate!r}, expected samples per second, such as 16000.")
         found = max(np.shape(waveform), default=0) / rate
         if found > self.max_seconds:
             found, most = f"{found:.0f} s", f"{self.max_seconds:g} s"
@@ -232,7 +184,7 @@ class Prompter:
         if not isinstance(waveform, torch.Tensor):
             waveform = torch.from_numpy(np.array(waveform))  # a copy: arrays may be read-only
         if waveform.numel():
-            waveform = audio.to_mono_16k(waveform.float(), rate)
+            waveform = audio.to_mono_16k(waveform if waveform.dtype != torch.float64 else waveform.float(), rate)
         audio.check_speech(waveform)
         return waveform
 
@@ -251,11 +203,11 @@ class Prompter:
         if len(self) == 1:
             return here - here.median()
         ids = self.ids[:: -(-len(self) // NUM_REFERENCE)]
-        others = [self._matchmap(self._map(name), audio_map).amax(dim=(0, 1)) for name in ids]
+        others = [self._matchmap(self.image_map(name), audio_map).amax(dim=(0, 1)) for name in ids]
         return here - torch.stack(others).mean(dim=0)
 
-    def _map(self, picture: str) -> torch.Tensor:
-        """The image map [D, H, W] of a picture."""
+    def image_map(self, picture: str) -> torch.Tensor:
+        """The image map [D, H, W] of a cached picture; KeyError for an id that is not known."""
         batch, row = self._place[picture]
         return self._batches[batch][1][row]
 

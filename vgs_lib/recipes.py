@@ -15,6 +15,7 @@ from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.encoders.audio import DAVEnet, ResDAVEnet
 from vgs_lib.encoders.image import ResNet50Conv, TimmPyramid, VGG16Conv
+from vgs_lib.encoders.torchaudio_speech import TorchaudioSpeech
 from vgs_lib.encoders.whisper import PretrainedSpeech
 from vgs_lib.errors import CheckpointError, TrainingError
 from vgs_lib.model import DualEncoder
@@ -24,6 +25,7 @@ from vgs_lib.training import FitSettings, ScoreLoss
 IMAGE_ENCODERS: dict[str, Callable] = {"timm": TimmPyramid, "vgg16": VGG16Conv, "resnet50": ResNet50Conv}
 AUDIO_ENCODERS: dict[str, Callable] = {
     "whisper": PretrainedSpeech,
+    "torchaudio": TorchaudioSpeech,
     "davenet": DAVEnet,
     "resdavenet": ResDAVEnet,
 }
@@ -91,6 +93,8 @@ def build_model(recipe: Recipe) -> DualEncoder:
     heat = recipe.temperature
     if not isinstance(heat, int | float) or not 0 < heat < math.inf:
         raise CheckpointError(f"recipe {recipe.name}: temperature is {heat!r}, expected a number above 0")
+    if not isinstance(recipe.cell, int) or recipe.cell < 1:
+        raise CheckpointError(f"recipe {recipe.name}: cell is {recipe.cell!r}, expected 1 or more positions")
     image = _encoder(recipe, "image", IMAGE_ENCODERS)
     audio = _encoder(recipe, "audio", AUDIO_ENCODERS)
     if image.dim != audio.dim:

@@ -1,4 +1,4 @@
-"""Retrieval figures from a score matrix: recall at k, ranks, their chance levels and bootstrap intervals.
+"""Retrieval figures from a score matrix: recall at k, ranks, mean average precision, chance levels, intervals.
 
 Rows are queries ``[Q]``, columns candidates ``[C]``. For speech to image that is the transpose of what
 ``score_matrix`` gives. Ties are never resolved in a model's favour: a figure is what it would be on average
@@ -68,6 +68,54 @@ def ranks(scores: Tensor, targets: Targets = None, *, chunk: int | None = None) 
     """
     higher, wrong, right = _tie_counts(scores, targets, chunk).double().unbind(1)
     return 1 + higher + wrong / (right + 1)
+
+
+def average_precision(scores: Tensor, targets: Targets = None) -> Tensor:
+    """For each query, the mean over its right candidates of the share of right ones down to there: ``[Q]``, 0 to 1.
+
+    Ties stand in random order, and the figure is the mean over all orders: the i-th of n tied candidates, j of them
+    right, is right with probability j / n and then has (i - 1)(j - 1) / (n - 1) right ones of the tie in front of it.
+    With one right candidate and no ties it is 1 / rank, so that its mean is the mean reciprocal rank.
+
+    Arguments and errors are those of :func:`recall_at_k`.
+
+    Source: McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of
+    tied scores (2008), section 3.
+    """
+    scores, targets = _checked(scores, targets)
+    found = []
+    for query, row in enumerate(scores):
+        if row.isnan().any():
+            raise ValueError(f"the scores of query {query} hold NaN; a model that gives it cannot be ranked")
+        right = _right_candidates(targets, query, row[None])[0]
+        _, group, sizes = (-row).unique(return_inverse=True, return_counts=True)  # groups of ties, best first
+        rights = torch.zeros(len(sizes), dtype=torch.float64, device=row.device)
+        rights.index_add_(0, group, right.double())
+        sizes = sizes.double()
+        place = torch.arange(1, len(row) + 1, dtype=torch.float64, device=row.device)
+        spread = lambda values: values.repeat_interleave(sizes.long())  # noqa: B023 from groups to places
+        inside = place - spread(sizes.cumsum(0) - sizes)  # place within the tie, from 1
+        others = (inside - 1) * spread((rights - 1).clamp(min=0) / (sizes - 1).clamp(min=1))
+        precision = (spread(rights.cumsum(0) - rights) + 1 + others) / place
+        found.append((spread(rights / sizes) * precision).sum() / rights.sum())
+    return torch.stack(found).cpu()
+
+
+def mean_average_precision(scores: Tensor, targets: Targets = None) -> float:
+    """The mean over queries of :func:`average_precision` (mAP), with its arguments and errors."""
+    return statistics.fmean(average_precision(scores, targets).tolist())
+
+
+def chance_average_precision(num_candidates: int, num_right: int | Sequence[int] = 1) -> float:
+    """The mean average precision of random order among ``num_candidates``, of which ``num_right`` are right.
+
+    Raises:
+        ValueError: numbers of right candidates outside 1 to ``num_candidates``.
+    """
+    numbers = Counter(_check_numbers(num_candidates, num_right))
+    row = torch.zeros(1, num_candidates)
+    alone = {right: float(average_precision(row, [range(right)])) for right in numbers}
+    return sum(count * alone[right] for right, count in numbers.items()) / numbers.total()
 
 
 def chance_recall(num_candidates: int, k: int, num_right: int | Sequence[int] = 1) -> float:
@@ -167,6 +215,12 @@ def bootstrap_interval(
     return low, high
 
 
+def target_mask(targets: Targets, num_queries: int, num_candidates: int) -> Tensor:
+    """Which candidates are right: [Q, C] bool. Forms and errors of ``targets`` as in :func:`recall_at_k`."""
+    checked = _check_targets(targets, num_queries, num_candidates)
+    return _right_candidates(checked, 0, torch.empty(num_queries, num_candidates))
+
+
 def _hit(places: int, wrong: int, right: int) -> float:
     """The probability that ``places`` draws from wrong and right candidates hold a right one."""
     if places <= 0:
@@ -180,12 +234,8 @@ def _hit(places: int, wrong: int, right: int) -> float:
 
 def _tie_counts(scores: Tensor, targets: Targets, chunk: int | None) -> Tensor:
     """For each query: wrong candidates above its best right one, wrong ones and right ones tied: [Q, 3]."""
-    scores = torch.as_tensor(scores)
-    if scores.dim() != 2 or 0 in scores.shape:
-        raise ValueError(f"scores are {list(scores.shape)}; expected [Q, C], none of them 0")
-    scores = scores if scores.is_floating_point() else scores.double()
+    scores, targets = _checked(scores, targets)
     num_queries, num_candidates = scores.shape
-    targets = _check_targets(targets, num_queries, num_candidates)
     if chunk is None:
         chunk = max(1, _CHUNK_ELEMENTS // num_candidates)
     if chunk < 1:
@@ -201,6 +251,15 @@ def _tie_counts(scores: Tensor, targets: Targets, chunk: int | None) -> Tensor:
         tied = part == best
         counts.append(torch.stack([(part > best).sum(1), (tied & ~right).sum(1), (tied & right).sum(1)], 1))
     return torch.cat(counts).cpu()
+
+
+def _checked(scores: Tensor, targets: Targets) -> tuple[Tensor, Tensor | list[list[int]] | None]:
+    """Scores [Q, C] in floating point and targets as they are used below, once both have been found right."""
+    scores = torch.as_tensor(scores)
+    if scores.dim() != 2 or 0 in scores.shape:
+        raise ValueError(f"scores are {list(scores.shape)}; expected [Q, C], none of them 0")
+    scores = scores if scores.is_floating_point() else scores.double()
+    return scores, _check_targets(targets, *scores.shape)
 
 
 def _right_candidates(targets: Tensor | list[list[int]] | None, first: int, part: Tensor) -> Tensor:

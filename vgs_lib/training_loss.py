@@ -15,6 +15,7 @@ from vgs_lib import losses
 from vgs_lib.data.loading import Batch
 from vgs_lib.distributed import global_scores
 from vgs_lib.model import MAX_LOG_SCALE, DualEncoder
+from vgs_lib.similarity import KINDS
 
 RANDOM_LOSSES = {
     "sampled_triplet": losses.sampled_triplet,
@@ -38,7 +39,7 @@ class ScoreLoss:
         cheaper to score, and a cell's positions share its gradient, so that more of a thing lights up than its
         most telling spot.
     options: further arguments of the loss (``margin``, ``reduction``).
-    chunk: captions scored at a time; None picks by memory.
+    chunk: pairs scored at a time (``similarity.score_matrix``); None picks by memory.
     """
 
     name: str = "info_nce"
@@ -53,6 +54,11 @@ class ScoreLoss:
         known = ["info_nce", "all_pairs_hinge", *RANDOM_LOSSES]
         if self.name not in known:
             raise ValueError(f"name: found {self.name!r}, expected one of {', '.join(known)}")
+        for field_name, kind in (("kind", self.kind), ("mix_kind", self.mix_kind)):
+            if kind not in (*KINDS, None):
+                raise ValueError(f"{field_name}: found {kind!r}, expected one of {', '.join(KINDS)}")
+        if any(steps < 1 or factor < 1 for steps, factor in self.coarse):
+            raise ValueError(f"coarse: found {self.coarse}, expected (steps, factor) pairs of 1 or more")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -28,18 +28,27 @@ def upsample(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return localization.upsample(torch.from_numpy(np.array(heat, dtype=np.float32)), size).numpy()
 
 
-def overlay(picture: np.ndarray, heat: np.ndarray, *, opacity: float = 0.75) -> np.ndarray:
+def heat_of(matchmap, heat_range: tuple[float, float]) -> np.ndarray:
+    """A matchmap [H, W, T] of similarities as heat [T, H, W] float32, 0-1: low and high of the range become 0 and 1."""
+    low, high = heat_range
+    values = np.moveaxis(np.asarray(matchmap, dtype=np.float32), -1, 0)
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
+def overlay(picture: np.ndarray, heat: np.ndarray, *, opacity: float = 0.75, threshold: float = 0.0) -> np.ndarray:
     """A picture lit by a heatmap: unrelated places turn dim and dark blue, the place that is named glows.
 
     Args:
         picture: uint8 [H, W, 3].
         heat: [h, w], 0-1.
         opacity: 0 (the picture alone) to 1.
+        threshold: heat under it, 0-1, is drawn as 0.
 
     Returns:
         uint8 [H, W, 3].
     """
     heat = upsample(np.clip(heat, 0, 1), picture.shape[:2])
+    heat = np.where(heat >= threshold, heat, 0)
     colours = colour_table()[(heat * 255).round().astype(int)]
     weight = opacity * heat_weight(heat)[..., None]
     return (picture * (1 - weight) + colours * weight).round().astype(np.uint8)
@@ -95,8 +104,15 @@ def figure_png(figure: Figure) -> bytes:
     return data.getvalue()
 
 
-def with_alt(figure: Figure, alt: str):
-    """A figure as an IPython image with ``alt`` for screen readers; show it as a cell's last value."""
+def with_alt(figure: Figure, alt: str, *, photo: bool = False):
+    """A figure as an IPython image with ``alt`` for screen readers; show it as a cell's last value.
+
+    ``photo``: as JPEG, a quarter of the bytes of PNG where most of the figure is pictures.
+    """
     from IPython.display import Image
 
-    return Image(data=figure_png(figure), alt=alt)
+    if not photo:
+        return Image(data=figure_png(figure), alt=alt)
+    data = io.BytesIO()
+    figure.savefig(data, format="jpeg", pil_kwargs={"quality": 85})
+    return Image(data=data.getvalue(), format="jpeg", alt=alt)

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
+from playwright.sync_api import expect
 from tour_page import TourPage
 
 from vgs_lib.data.stamps import Stamps
@@ -83,5 +84,7 @@ def test_the_light_follows_the_words_of_a_caption(open_notebook, material):
         assert hits >= len(named) - 1 and hits >= 1
         assert tour.best()[0] == picture.id
         page.get_by_text("The hottest place lies inside what was named (a frog): True", exact=True).wait_for()
-        assert page.get_by_text("Not answered yet").count() == 1
+        assert page.get_by_text("Not answered yet").count() == 3
+        page.locator('.jp-RenderedMarkdown a[href*="glossary.md"][href$="#median-rank"]').first.click()
+        expect(page.locator('.jp-MarkdownViewer [data-jupyter-id="median-rank"]')).to_be_in_viewport(timeout=20_000)
         assert not page.errors

@@ -85,7 +85,11 @@ def test_train_ends_in_a_checkpoint_that_evaluates(tiny_set, capsys, tmp_path, m
     monkeypatch.setattr(models, "VALIDATION_SCENES", 4)
     monkeypatch.setattr(models, "CALIBRATION_SCENES", 64)
     monkeypatch.setattr("vgs_lib.data.stamps.human_split", lambda concept, language: f"validation-human-{language}")
-    code, out, err = run(capsys, "train", "tiny", "--out", tmp_path / "out", "--steps", 1)
+    code, out, err = run(capsys, "train", "tiny", "--out", tmp_path / "out", "--minutes", 1e-9)
+    assert code == 0 and "Stopped (max_seconds)" in out and not (tmp_path / "out/model").exists(), err
+    (tmp_path / "out/minutes.json").write_text("5.0")
+    code, out, err = run(capsys, "train", "tiny", "--out", tmp_path / "out")
+    assert json.loads((tmp_path / "out/minutes.json").read_text()) > 5.0
     assert code == 0 and f"Saved {tmp_path / 'out/model'}" in out, err
     extra = read_config(tmp_path / "out/model")["extra"]
     assert isinstance(extra["threshold"], float) and len(extra["heat_range"]) == 2 and extra["seed"] == 0

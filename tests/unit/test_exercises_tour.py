@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vgs_lib.exercises import RIGHT
-from vgs_lib.exercises.tour import check_moment
-from vgs_lib.prompting import Prompt
+from vgs_lib.exercises.tour import check_chance, check_moment, check_rank
+from vgs_lib.prompting import Match, Prompt
 
 
 def made(heat: np.ndarray, *, step: float = 0.04, duration: float = 0.8) -> Prompt:
@@ -75,3 +75,61 @@ def test_the_first_frame_is_right_at_the_very_beginning():
     heat[0, 1, 1] = 1.0
     assert check_moment(0, made(heat)) == RIGHT
     assert check_moment(0.1, made(heat)) != RIGHT
+
+
+MASK = np.zeros((20, 40), bool)
+MASK[5:15, 10:20] = True  # 100 of 800 pixels
+
+
+@pytest.mark.parametrize("answer", [0.125, MASK.mean(), 100 / 800, np.float32(0.1253), torch.tensor(0.125)])
+def test_the_share_of_the_mask_is_the_chance_of_a_random_pixel(answer):
+    assert check_chance(answer, MASK) == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (None, "Not answered yet: set it to a probability from 0 to 1."),
+        (MASK, "Expected one number, found ndarray."),
+        (100, "That is how many pixels show the thing. Out of how many?"),
+        (MASK.sum(), "That is how many pixels show the thing. Out of how many?"),
+        (12.5, "That is a percentage: expected a probability from 0 to 1."),
+        (0.875, "That is the probability to miss."),
+        (8.0, "A probability lies between 0 and 1; found 8."),
+        (-0.125, "A probability lies between 0 and 1; found -0.125."),
+        (float("nan"), "A probability lies between 0 and 1; found nan."),
+        (0.5, "0.500 is too high. What share of all pixels is true in the mask?"),
+        (0.1235, "0.123 is too low. What share of all pixels is true in the mask?"),
+    ],
+)
+def test_each_mistake_with_the_chance_has_its_hint(answer, hint):
+    assert check_chance(answer, MASK) == hint
+
+
+FOUND = [
+    Match(name, score) for name, score in (("dog", 8.5), ("frog", 8.1), ("pig", 7.9), ("scene", 7.25), ("fly", 7.0))
+]
+
+
+@pytest.mark.parametrize("answer", [4, 4.0, np.int64(4), torch.tensor(4)])
+def test_the_rank_counts_from_one(answer):
+    assert check_rank(answer, FOUND, "scene") == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (None, "Not answered yet: set it to a rank, 1 for the best match."),
+        ("scene", "Expected one number, found str."),
+        (3, "One off: the best match has rank 1, not 0."),
+        (2, "That counts from the worst match. The best one comes first."),
+        (7.25, "That is the score. How many pictures have a higher one?"),
+        (0, "A rank is a whole number from 1 to 5; found 0."),
+        (6, "A rank is a whole number from 1 to 5; found 6."),
+        (2.5, "A rank is a whole number from 1 to 5; found 2.5."),
+        (float("nan"), "A rank is a whole number from 1 to 5; found nan."),
+        (1, "The picture with rank 1 is 'dog', not 'scene'."),
+    ],
+)
+def test_each_mistake_with_the_rank_has_its_hint(answer, hint):
+    assert check_rank(answer, FOUND, "scene") == hint

@@ -68,7 +68,7 @@ UNINSTALL = f"{PIP} -qq uninstall -y torch torchvision torchaudio"
 CHECK = "-m vgs_lib.setup_check"
 DATA = "-m vgs_lib data stamps"
 LAB = "-m jupyterlab --port=8890 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb"
-PYTEST = "-m pytest --nbval-lax --nbval-current-env tests notebooks"
+PYTEST = "-m pytest --nbval-lax --nbval-current-env tests notebooks/solutions"
 
 
 def test_make_lab_sets_up_once_and_opens_the_tour(make):
@@ -97,7 +97,7 @@ def test_make_test_adds_the_test_tools_once_and_runs_everything(make):
     assert make("test").calls == ["-m venv .venv", INSTALL, tools, CHECK, DATA, PYTEST]
     assert make("test").calls == [CHECK, DATA, PYTEST]
     assert make("lab", "PORT=8890").calls[0] == CHECK
-    assert make("test", "TESTS=tests/unit").calls[-1] == PYTEST.replace("tests notebooks", "tests/unit")
+    assert make("test", "TESTS=tests/unit").calls[-1] == PYTEST.replace("tests notebooks/solutions", "tests/unit")
 
 
 def test_interrupted_set_up_is_taken_up_again(make):

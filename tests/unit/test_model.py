@@ -8,7 +8,7 @@ import torch
 from tiny_training import DIM, TinyBatches, TinyImages, make_model
 
 from vgs_lib.data.loading import Batch
-from vgs_lib.encoders import DAVEnet
+from vgs_lib.encoders import DAVEnet, ResDAVEnet, TimmPyramid
 from vgs_lib.model import DualEncoder
 
 
@@ -53,7 +53,24 @@ def test_score_is_that_of_the_matchmap(model):
 
 def test_clock(model):
     assert model.seconds_per_frame == pytest.approx(0.16)
-    torch.testing.assert_close(model.frame_times(3), torch.tensor([0.08, 0.24, 0.40]))
+    torch.testing.assert_close(model.frame_times(3), torch.tensor([0.0, 0.16, 0.32]))  # centred on frames 0, 16, 32
+
+
+@pytest.mark.parametrize("encoder", [DAVEnet(width=0.05), ResDAVEnet(width=0.05)], ids=["davenet", "resdavenet"])
+def test_an_output_frame_hears_what_frame_times_says(encoder):
+    for parameter in encoder.parameters():
+        parameter.data.fill_(0.01)  # every weight the same: what is heard lies around its centre evenly
+    model = DualEncoder(TimmPyramid(weights=None, dim=encoder.dim), encoder)
+    errors = []
+    for seed in range(4):
+        features = torch.rand(1, 40, 640, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+        maps, _ = encoder.eval()(features, torch.tensor([640]))
+        for frame in range(10, 31, 4):
+            (gradient,) = torch.autograd.grad(maps[0, :, frame].sum(), features, retain_graph=True)
+            weight = gradient[0].abs().sum(dim=0)
+            heard = float((weight * torch.arange(640)).sum() / weight.sum()) * 0.01
+            errors.append(heard - float(model.frame_times(31)[frame]))
+    assert abs(sum(errors) / len(errors)) < 0.04  # half a frame is 0.08 s
 
 
 @torch.no_grad()

@@ -64,17 +64,45 @@ def test_pyproject_takes_its_dependencies_from_requirements_and_lists_every_pack
     assert PYPROJECT["project"]["license"] == "Apache-2.0"
 
 
-def test_binder_takes_the_same_torch_from_the_cpu_index_and_the_rest_from_requirements():
-    ours, binder = requirements("requirements.txt"), requirements("binder/requirements.txt")
-    assert binder == {name: ours[name] for name in ("torch", "torchvision", "torchaudio")}
-    index = "--index-url https://download.pytorch.org/whl/cpu"
-    assert index in (ROOT / "binder/requirements.txt").read_text("utf-8").splitlines()
-    post_build = (ROOT / "binder/postBuild").read_text("utf-8")
-    assert "-r requirements.txt -e ." in post_build and "vgs_lib data stamps" in post_build
-    assert "lab/tree/notebooks/00_tour.ipynb" in (ROOT / "binder/start").read_text("utf-8")
-    assert set((ROOT / "binder/apt.txt").read_text("utf-8").split()) >= DEBIAN_PACKAGES - {"chromium"}
+def test_the_notebooks_have_what_they_use():
+    used = {"jupytext", "faiss-cpu", "av", "grad-cam", "faster-whisper", "anywidget", "ipywidgets", "plotly"}
+    assert used <= set(requirements("requirements.txt"))
+
+
+def test_binders_python_is_one_that_the_project_allows():
     python = (ROOT / "binder/runtime.txt").read_text("utf-8").strip().removeprefix("python-")
     assert python in SpecifierSet(PYPROJECT["project"]["requires-python"])
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "notebooks/TEACHING.md", "notebooks/glossary.md"])
+def test_links_of_the_documents_lead_to_files_and_headings(name):
+    path = ROOT / name
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        file, _, heading = link.partition("#")
+        if re.match(r"https?:", link):
+            continue
+        target = path if not file else path.parent / file
+        assert target.exists() and target.resolve().is_relative_to(ROOT), link
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.M)
+            assert heading in [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles], link
+
+
+def test_readme_and_the_page_for_teachers_name_every_notebook():
+    names = {path.stem for path in (ROOT / "notebooks" / "source").glob("*.py")}
+    for page, folder in (("README.md", "notebooks/"), ("notebooks/TEACHING.md", "")):
+        rows = re.findall(rf"^\| \[(\w+)\]\({folder}(\w+)\.ipynb\) \|", (ROOT / page).read_text("utf-8"), re.M)
+        assert all(shown == file for shown, file in rows)
+        assert [shown for shown, _ in rows] == sorted(names), page
+
+
+def test_sections_that_the_page_for_teachers_names_are_there():
+    text = (ROOT / "notebooks/TEACHING.md").read_text("utf-8")
+    named = re.findall(r"\]\((\w+)\.ipynb\), sections? (\d+)(?: and (\d+))?", text)
+    assert len(named) >= 5
+    for name, *numbers in named:
+        titles = re.findall(r"^# ## (\d+)\. ", (ROOT / f"notebooks/source/{name}.py").read_text("utf-8"), re.M)
+        assert {number for number in numbers if number} <= set(titles), name
 
 
 @pytest.mark.parametrize("name", [".ci/run", "binder/postBuild", "binder/start"])
@@ -103,7 +131,9 @@ def test_changelog_begins_with_what_is_not_released_or_the_version():
 
 
 def test_modules_are_short():
-    long = {str(path.relative_to(ROOT)): len(text.splitlines()) for path, text in text_files() if path.suffix == ".py"}
+    notebooks = ROOT / "notebooks" / "source"  # prose for the most part, in cells that have a limit of their own
+    modules = [(path, text) for path, text in text_files() if path.suffix == ".py" and path.parent != notebooks]
+    long = {str(path.relative_to(ROOT)): len(text.splitlines()) for path, text in modules}
     assert {name: lines for name, lines in long.items() if lines >= 320} == {}
 
 

@@ -9,13 +9,17 @@ import pytest
 import torch
 
 from vgs_lib.retrieval import (
+    average_precision,
     bootstrap_interval,
+    chance_average_precision,
     chance_median_rank,
     chance_recall,
     hits_at_k,
+    mean_average_precision,
     median_rank,
     ranks,
     recall_at_k,
+    target_mask,
 )
 
 
@@ -237,3 +241,61 @@ def test_errors_of_the_rest():
     for options in ({"groups": [1]}, {"groups": [1, 2], "statistic": "median"}):
         with pytest.raises(ValueError, match="groups of 2 values"):
             bootstrap_interval([1.0, 0.0], seed=0, **options)
+
+
+def naive_precision(row, right):
+    order = sorted(range(len(row)), key=lambda i: -row[i])
+    shares = [sum(j in right for j in order[: n + 1]) / (n + 1) for n, i in enumerate(order) if i in right]
+    return statistics.fmean(shares)
+
+
+def test_average_precision_equals_walking_down_the_ranking():
+    scores = random_scores(9, 14, seed=4)
+    targets = [[q, (q + 5) % 14, (3 * q + 1) % 14] for q in range(9)]
+    expected = [naive_precision(row, set(right)) for row, right in zip(scores.tolist(), targets, strict=True)]
+    assert average_precision(scores, targets).tolist() == pytest.approx(expected)
+    assert mean_average_precision(scores, targets) == pytest.approx(statistics.fmean(expected))
+    square = random_scores(12, 12)
+    assert average_precision(square).tolist() == pytest.approx((1 / ranks(square)).tolist())  # the reciprocal rank
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_ties_of_average_precision_equal_the_average_over_every_order(seed):
+    generator = torch.Generator().manual_seed(seed)
+    row = torch.randint(0, 3, (6,), generator=generator).float()
+    right = set(torch.randperm(6, generator=generator)[: 1 + seed % 4].tolist())
+    values = []
+    for order in itertools.permutations(range(6)):
+        if all(row[a] >= row[b] for a, b in itertools.pairwise(order)):
+            values.append(naive_precision([-order.index(i) for i in range(6)], right))
+    found = average_precision(row[None], [sorted(right)]).item()
+    assert found == pytest.approx(statistics.fmean(values))
+
+
+def test_chance_of_average_precision_is_that_of_random_order():
+    assert chance_average_precision(4) == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert chance_average_precision(7, 7) == pytest.approx(1)
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(4000):
+        drawn.append(naive_precision(rng.random(12).tolist(), {0, 1, 2}))
+    assert chance_average_precision(12, 3) == pytest.approx(np.mean(drawn), abs=0.01)
+    mixed = (2 * chance_average_precision(12, 3) + chance_average_precision(12, 1)) / 3
+    assert chance_average_precision(12, [3, 1, 3]) == pytest.approx(mixed)
+    with pytest.raises(ValueError, match="num_right is 5"):
+        chance_average_precision(4, 5)
+
+
+def test_errors_of_average_precision():
+    with pytest.raises(ValueError, match=r"scores are \[3, 4\]"):
+        average_precision(torch.zeros(3, 4))
+    with pytest.raises(ValueError, match="query 1 hold NaN"):
+        mean_average_precision(torch.tensor([[1.0, 0], [math.nan, 0]]))
+
+
+def test_a_target_mask_is_the_same_for_every_form():
+    lists = [[0, 2], [1], [2]]
+    mask = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 1]], dtype=torch.bool)
+    assert torch.equal(target_mask(lists, 3, 3), mask) and torch.equal(target_mask(mask, 3, 3), mask)
+    assert torch.equal(target_mask(None, 3, 3), torch.eye(3, dtype=torch.bool))
+    with pytest.raises(ValueError, match="the diagonal cannot"):
+        target_mask(None, 2, 3)

@@ -13,9 +13,9 @@ import toy_tour as toy
 from PIL import Image
 
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.errors import AudioError
+from vgs_lib.errors import AudioError, DataError
 from vgs_lib.prompting import Prompter
-from vgs_lib.widgets import RecorderController, TourController
+from vgs_lib.widgets import PlayerController, RecorderController, TourController, Word
 from vgs_lib.widgets.buffers import wav
 from vgs_lib.widgets.controllers import MAX_UPLOAD
 from vgs_lib.widgets.material import tour_material
@@ -238,3 +238,56 @@ def test_the_material_of_the_tour_is_scenes_then_single_stamps_as_they_are_evalu
     assert {clip.group for clip in clips} == {"People", "Synthetic voices"} and len(clips) == 6
     waveform, rate = clips[0].load()
     assert rate == 16000 and waveform.dtype == np.float32 and waveform.any()
+
+
+def player_with(*names, **settings):
+    """A player that shows a scene of these colours and says their names, and its prompt."""
+    picture = toy.scene("one", dict(zip(names, [(0.25, 0.25), (0.75, 0.75), (0.75, 0.25)], strict=False)))
+    prompter = Prompter(toy.ToyModel(), heat_range=(0.0, 0.5))
+    prompter.add_pictures([picture.id], [picture.load()])
+    player = PlayerController(**settings)
+    player.show_prompt(picture, prompter.prompt(toy.say(*names), toy.RATE), title="all", words=toy.words(*names))
+    return player
+
+
+def test_the_heat_of_a_word_is_the_strongest_of_its_frames_by_hand():
+    player = player_with("red", "blue")
+    step = player.prompt.seconds_per_frame
+    for index, word in enumerate(player.words):
+        strongest = np.zeros_like(player.prompt.whole)
+        for frame, heat in enumerate(player.prompt.heat):
+            if word.start <= (frame + 0.5) * step < word.end:
+                strongest = np.maximum(strongest, heat)
+        np.testing.assert_array_equal(player.word_heat(index), strongest)
+        assert strongest.any()
+    assert player.note(0) == "“red”, 0.20 to 0.80 s: hottest in the top left."
+    assert player.note(1) == "“blue”, 1.00 to 1.60 s: hottest in the bottom right."
+    player.words = (Word("short", 0.41, 0.415),)  # holds no frame's middle
+    np.testing.assert_array_equal(player.word_heat(0), player.prompt.heat[10])
+
+
+def test_a_word_outside_of_the_sound_has_no_heat():
+    player = player_with("red")
+    player.words = (Word("late", 7.0, 8.0), Word("backward", 0.5, 0.2))
+    assert not player.word_heat(0).any() and not player.word_heat(1).any()
+    assert player.note(0) == "“late”, 7.00 to 8.00 s: hardly found in this picture."
+    for index in (2, -1):
+        with pytest.raises(DataError, match="found 2 words"):
+            player.word_heat(index)
+    with pytest.raises(DataError, match="There is no word 0"):
+        PlayerController().word_heat(0)
+
+
+def test_the_player_sends_a_note_for_each_word_and_what_was_set():
+    content, data = player_with("red", "blue", threshold=0.3, speed=0.5).message()
+    assert content["settings"] == {"threshold": 0.3, "speed": 0.5}
+    assert len(content["prompt"]["notes"]) == len(content["prompt"]["words"]) == 2
+    assert len(json.dumps(content)) < 2000 and len(data) == 5
+    assert PlayerController().message()[0]["settings"] == {"threshold": None, "speed": 1.0}
+
+
+def test_wrong_settings_of_the_player_are_named():
+    with pytest.raises(DataError, match=r"speed: found 3, expected one of 0\.25"):
+        PlayerController(speed=3)
+    with pytest.raises(DataError, match="threshold: found nan"):
+        PlayerController(threshold=float("nan"))

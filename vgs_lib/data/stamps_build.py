@@ -28,7 +28,7 @@ from vgs_lib.data.manifest import Entry, MaskedObject, Word, write_manifest
 from vgs_lib.data.manifest_check import UNREADABLE
 from vgs_lib.data.obtain import stamps_tree
 from vgs_lib.data.speech import speak_all, trim
-from vgs_lib.data.stamps import CARRIERS, FORMAT, LANGUAGES, Concept, Stamps, human_split
+from vgs_lib.data.stamps import CARRIERS, FORMAT, LANGUAGES, Concept, Stamps
 from vgs_lib.data.texts import key_of, name_of
 from vgs_lib.data.voices import INSTALL, VOICES, Voice, engine_available, slug
 from vgs_lib.errors import DataError
@@ -265,7 +265,7 @@ def _entries(stamps: Stamps, voices: list[str]) -> Iterator[Entry]:
     for concept in stamps.concepts:
         clips = [(f"speech/{name}/{slug(concept.text)}.flac", "en", name, *splits[name]) for name in voices]
         clips += [
-            (audio, language, f"person-{language}", human_split(concept.id, language), "person")
+            (audio, language, f"person-{language}", stamps.human_split(concept.id, language), "person")
             for language, audio in concept.people.items()
         ]
         for audio, language, speaker, split, engine in clips:

@@ -22,6 +22,7 @@ class DAVEnet(nn.Module):
     """
 
     pooling = 16
+    lag = 0.5  # of an output frame: frame t is centred on input frame 16 t
     backbone_frozen = False
 
     def __init__(self, *, width: float = 1.0, dim: int | None = None, front_end: FrontEnd | None = None):
@@ -59,6 +60,7 @@ class ResDAVEnet(nn.Module):
     """
 
     pooling = 16
+    lag = 0.5  # of an output frame: frame t is centred on input frame 16 t
     backbone_frozen = False
 
     def __init__(

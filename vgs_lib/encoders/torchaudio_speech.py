@@ -6,6 +6,7 @@ downloaded, so a machine without internet gets a DownloadError.
 Shapes: B captions, N samples at 16 kHz, C channels, T' frames at 50 Hz, D embedding.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 import torch
@@ -66,6 +67,16 @@ class TorchaudioSpeech(nn.Module):
         poolings = (1, 2, 4).index(pooling_frames)
         self.head = SpeechHead(self.width, len(self.layers), dim=dim, num_poolings=poolings, **head)
 
+    @property
+    def backbone(self) -> nn.Module:
+        """The frozen part, whose states may be cached."""
+        return self.model
+
+    @property
+    def cached_layers(self) -> tuple[int, ...]:
+        """The layers whose states ``features`` gives."""
+        return self.layers
+
     def train(self, mode: bool = True) -> "TorchaudioSpeech":
         super().train(mode)
         self.model.eval()
@@ -74,7 +85,7 @@ class TorchaudioSpeech(nn.Module):
     def features(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The frozen states: waveforms [B, 1, N] and lengths [B] to hidden [B, L C, T'] and lengths'."""
         check_lengths(waveforms, lengths)
-        with torch.no_grad():
+        with torch.no_grad() if self.backbone_frozen else contextlib.nullcontext():
             # One by one: the first convolution's group norm averages over time and would read padding.
             frames = [self._convolve(w[0, :n]) for w, n in zip(waveforms, lengths.tolist(), strict=True)]
             lengths = torch.tensor([len(f) for f in frames], device=waveforms.device)

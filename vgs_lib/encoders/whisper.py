@@ -9,7 +9,8 @@ Shapes: B captions, F = 80 mel bands, T frames at 100 Hz, T' = ceil(T / 2) frame
 D embedding.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -209,9 +210,14 @@ class PretrainedSpeech(nn.Module):
             **head,
         )
 
+    @property
+    def backbone(self) -> nn.Module:
+        """The frozen part, whose states may be cached."""
+        return self.encoder
+
     def features(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The frozen states: mel [B, F, T] and lengths to hidden [B, L C, T'] and lengths' [B]."""
-        with torch.no_grad():
+        with torch.no_grad() if self.backbone_frozen else contextlib.nullcontext():
             check_lengths(mel, lengths)
             states, lengths = self.encoder.forward(mel, lengths, layers=self.cached_layers)
             return torch.cat(states, dim=1), lengths
@@ -232,6 +238,31 @@ class PretrainedSpeech(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel [B, 80, T] and lengths [B] to the audio map A [B, D, T''] and lengths'' [B]."""
         return self.project(*self.features(features, lengths))
+
+
+@contextlib.contextmanager
+def record_attention(encoder: WhisperEncoder) -> Iterator[list[Tensor]]:
+    """Inside ``with``, every layer that runs adds its attention [B, heads, T', T'] to the list; outputs stay the same.
+
+    Row t holds the weights, summing to 1, with which frame t reads all frames; padded frames get 0.
+    """
+    recorded: list[Tensor] = []
+
+    def record(layer: WhisperLayer, inputs: tuple, output: Tensor) -> None:
+        x, mask = inputs
+        qkv = layer.query_key_value(layer.attention_norm(x))
+        query, key, _ = qkv.view(*x.shape[:2], 3, layer.num_heads, -1).permute(2, 0, 3, 1, 4)
+        weights = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        if mask is not None:
+            weights = weights.masked_fill(~mask[:, None, None], -torch.inf)
+        recorded.append(weights.softmax(dim=-1).detach())
+
+    hooks = [layer.register_forward_hook(record) for layer in encoder.layers]
+    try:
+        yield recorded
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _wheel_names(encoder: WhisperEncoder) -> dict[str, str]:

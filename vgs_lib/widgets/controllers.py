@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vgs_lib import audio
-from vgs_lib.errors import AudioError, VgsError
+from vgs_lib.errors import AudioError, DataError, VgsError
 from vgs_lib.prompting import Prompt
 from vgs_lib.viz import colour_table
 from vgs_lib.widgets import buffers
 from vgs_lib.widgets.material import Clip, Picture, Word
 from vgs_lib.widgets.microphone import LocalMicrophone
 
+SPEEDS = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2)  # of the player's sound
 MAX_UPLOAD = 32 * 1024 * 1024  # bytes; 30 s of 32-bit stereo at 96 kHz take 23 MB
 
 
@@ -143,9 +144,22 @@ class RecorderController:
 
 
 class PlayerController:
-    """A picture, the heat of a prompt over it, and its sound; the browser draws and plays."""
+    """A picture, the heat of a prompt over it, and its sound; the browser draws and plays.
 
-    def __init__(self):
+    Args:
+        threshold: the least similarity that is lit at the start; None lights everything.
+        speed: of the sound at the start, one of ``SPEEDS``.
+
+    Raises:
+        DataError: a threshold that is not finite, another speed.
+    """
+
+    def __init__(self, *, threshold: float | None = None, speed: float = 1.0):
+        if threshold is not None and not np.isfinite(threshold):
+            raise DataError(f"threshold: found {threshold!r}, expected a similarity or None.")
+        if speed not in SPEEDS:
+            raise DataError(f"speed: found {speed!r}, expected one of {', '.join(map(str, SPEEDS))}.")
+        self.settings = {"threshold": threshold, "speed": speed}
         self.picture: Picture | None = None
         self.prompt: Prompt | None = None
         self.title = ""
@@ -182,14 +196,35 @@ class PlayerController:
         if not self.prompt.found:
             return f"“{self.title}” is hardly found in this picture: look at the best pictures."
         start, end = self.prompt.span
-        x, y = self.prompt.peak()
-        place = f"{('top', 'middle', 'bottom')[int(y * 3)]} {('left', 'centre', 'right')[int(x * 3)]}"
+        place = _place(self.prompt.whole)
         return f"“{self.title}” fits this picture best from {start:.1f} to {end:.1f} s, in the {place}."
+
+    def word_heat(self, index: int) -> np.ndarray:
+        """The heat [h, w], 0-1, of a word: of each place the strongest heat while the word is heard.
+
+        Frames whose middle lies in the word count, and the frame of the word's middle, however short the word is. A
+        word that no frame hears has no heat. Raises DataError for no such word.
+        """
+        if self.prompt is None or not 0 <= index < len(self.words):
+            raise DataError(f"There is no word {index}: found {len(self.words)} words, counted from 0.")
+        word, heat, step = self.words[index], self.prompt.heat, self.prompt.seconds_per_frame
+        frames = np.arange(len(heat))
+        middle = (frames + 0.5) * step
+        heard = (middle >= word.start) & (middle < word.end)
+        heard |= (word.start < word.end) & (np.floor((word.start + word.end) / 2 / step) == frames)
+        return heat[heard].max(axis=0) if heard.any() else np.zeros_like(self.prompt.whole)
+
+    def note(self, index: int) -> str:
+        """What the heat of a word shows, in a sentence."""
+        word, heat = self.words[index], self.word_heat(index)
+        found = f"hottest in the {_place(heat)}" if heat.max() >= 0.25 else "hardly found in this picture"
+        return f"“{word.text}”, {word.start:.2f} to {word.end:.2f} s: {found}."
 
     def message(self) -> tuple[dict, list[bytes]]:
         """Everything the player shows; buffers: JPEG, colours [256, 3], heat [T, h, w], whole [h, w], WAV."""
         self.changed = False
         content = {"type": "show", "description": self.description(), "picture": None, "prompt": None}
+        content["settings"] = self.settings
         if self.picture is None:
             return content, []
         content["picture"] = {"id": self.picture.id, "title": self.picture.title}
@@ -205,6 +240,7 @@ class PlayerController:
             "range": list(prompt.heat_range),
             "title": self.title,
             "words": [[word.text, word.start, word.end] for word in self.words],
+            "notes": [self.note(index) for index in range(len(self.words))],
             "best": [match.id for match in prompt.best],
             "play": play,
         }
@@ -213,6 +249,13 @@ class PlayerController:
 
 
 _COLOURS = colour_table().tobytes()
+
+
+def _place(heat: np.ndarray) -> str:
+    """Where the hottest cell of heat [h, w] lies, in words."""
+    row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
+    rows, columns = ("top", "middle", "bottom"), ("left", "centre", "right")
+    return f"{rows[int(3 * (row + 0.5) / heat.shape[0])]} {columns[int(3 * (column + 0.5) / heat.shape[1])]}"
 
 
 def _audible(waveform: np.ndarray, *, peak: float = 0.7) -> np.ndarray:

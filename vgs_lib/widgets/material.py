@@ -7,10 +7,11 @@ Shapes: H W pixels, N samples.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from vgs_lib.audio import SAMPLE_RATE
+from vgs_lib.audio import SAMPLE_RATE, read_audio
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,56 @@ def tour_material(stamps, *, num_scenes=16, num_pictures=200, num_clips=60, spli
         load = lambda concept=concept: stamps.alone(concept.id, size=size // 2)[0]
         pictures.append(Picture(concept.id, concept.text, load))
     return pictures, _people_clips(stamps, named[:num_clips]) + _voice_clips(stamps, named[:num_clips], split)
+
+
+def scene_pictures(stamps, split: str, count: int, *, seed: int = 0, size: int = 448) -> list[Picture]:
+    """The first ``count`` scenes of a split with their masks and, if a voice of it was built, their captions.
+
+    ``stamps`` is an open `Stamps`, ``size`` the pixels of a picture's side.
+    """
+    from vgs_lib.data.scenes import Scenes
+
+    scenes = Scenes(stamps, split, seed=seed, size=size)
+    spoken = bool(stamps.voices(split.removesuffix("-hard")))
+    return [_scene_picture(scenes[index], spoken=spoken) for index in range(count)]
+
+
+def manifest_material(manifest) -> tuple[list[Picture], list[Clip]]:
+    """The pictures and the recordings of a `Manifest`, for the `Tour` and the explorers; nothing is read yet.
+
+    A picture's caption is its first recording. Masks are read when asked for; each is called as the caption calls it.
+    """
+    from vgs_lib.data.catalogue import read_picture
+
+    pictures, clips = {}, []
+    for number, entry in enumerate(manifest.entries):
+        words = tuple(Word(word.text, word.start, word.end) for word in entry.words)
+        title, group = entry.text or Path(entry.audio).stem, entry.speaker or entry.split
+        load = lambda entry=entry: read_audio(manifest.path(entry.audio), max_seconds=None)
+        clips.append(Clip(f"{number}-{entry.audio}", title, group, load, words))
+        if entry.image not in pictures:
+            called = {word.concept: word.text for word in entry.words if word.concept}
+            masks = {called.get(o.concept, o.concept): lambda o=o: manifest.mask(o) for o in entry.objects}
+            show = lambda entry=entry: read_picture(manifest.path(entry.image))
+            name = entry.text or Path(entry.image).stem
+            pictures[entry.image] = Picture(entry.image, name, show, clips[-1], _Lazy(masks))
+    return list(pictures.values()), clips
+
+
+class _Lazy(Mapping):
+    """A mapping whose values are made when asked for."""
+
+    def __init__(self, makers: dict[str, Callable]):
+        self._makers = makers
+
+    def __getitem__(self, name: str):
+        return self._makers[name]()
+
+    def __iter__(self):
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
 
 
 def _scenes_with(scenes, texts: set[str], count: int, *, most: int = 1000) -> list:

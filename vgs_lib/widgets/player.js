@@ -1,208 +1,159 @@
 // A picture with the heat of a spoken prompt over it, in step with its sound. The audio element is the clock.
 
-const SIDE = 480; // pixels of the canvas's longer side
-const FINE = 96; // heat is interpolated to this many points a side before it is coloured
-
-/** Heat [h, w] in 0-1 at (x, y) in grid units, cells centred, edges held. */
-function bilinear(heat, height, width, x, y) {
-  const clamp = (value, most) => Math.min(most, Math.max(0, value));
-  const x0 = clamp(Math.floor(x), width - 1), x1 = clamp(x0 + 1, width - 1);
-  const y0 = clamp(Math.floor(y), height - 1), y1 = clamp(y0 + 1, height - 1);
-  const fx = clamp(x - x0, 1), fy = clamp(y - y0, 1);
-  const top = heat[y0 * width + x0] * (1 - fx) + heat[y0 * width + x1] * fx;
-  const bottom = heat[y1 * width + x0] * (1 - fx) + heat[y1 * width + x1] * fx;
-  return top * (1 - fy) + bottom * fy;
-}
-
-/** Everything the view draws, decoded from a message of the kernel. */
-function decode({ picture, prompt, description }, buffers) {
-  const scene = { picture, prompt, description };
-  if (!prompt) return scene;
-  const [frames, height, width] = prompt.shape;
-  scene.colours = bytesOf(buffers[1]);
-  scene.heat = bytesOf(buffers[2]);
-  scene.whole = bytesOf(buffers[3]);
-  scene.wav = bytesOf(buffers[4]);
-  scene.strength = new Float32Array(frames);
-  for (let t = 0; t < frames; t++)
-    for (let i = 0; i < height * width; i++)
-      scene.strength[t] = Math.max(scene.strength[t], scene.heat[t * height * width + i] / 255);
-  return scene;
-}
-
-/** Heat [h, w] in 0-1 of a moment: linear between the centres of its two nearest frames. */
-function heatAt(scene, time) {
-  const [frames, height, width] = scene.prompt.shape;
-  const size = height * width;
-  const position = Math.min(frames - 1, Math.max(0, time / scene.prompt.seconds_per_frame - 0.5));
-  const first = Math.floor(position), second = Math.min(frames - 1, first + 1), part = position - first;
-  const heat = new Float32Array(size);
-  for (let i = 0; i < size; i++)
-    heat[i] = (scene.heat[first * size + i] * (1 - part) + scene.heat[second * size + i] * part) / 255;
-  return heat;
-}
-
-/** How strongly heat covers the picture: cold places are dimmed, the named place is lit and stays visible. */
-const cover = (value) => 0.7 - 0.3 * value;
-
-/** Paint heat over what is on the canvas. Returns the peak. */
-function paintHeat(context, patch, scene, heat, opacity) {
-  const [, height, width] = scene.prompt.shape;
-  const image = new ImageData(FINE, FINE);
-  for (let row = 0; row < FINE; row++)
-    for (let column = 0; column < FINE; column++) {
-      const x = ((column + 0.5) * width) / FINE - 0.5, y = ((row + 0.5) * height) / FINE - 0.5;
-      const value = Math.min(1, Math.max(0, bilinear(heat, height, width, x, y)));
-      const colour = 3 * Math.round(255 * value), at = 4 * (row * FINE + column);
-      image.data.set(scene.colours.subarray(colour, colour + 3), at);
-      image.data[at + 3] = 255 * opacity * cover(value);
-    }
-  patch.getContext("2d").putImageData(image, 0, 0);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(patch, 0, 0, context.canvas.width, context.canvas.height);
-  const best = heat.reduce((found, value, index) => (value > heat[found] ? index : found), 0);
-  return { x: ((best % width) + 0.5) / width, y: (Math.floor(best / width) + 0.5) / height, value: heat[best] };
-}
-
-/** A ring around the hottest place. */
-function paintPeak(context, peak) {
-  const { width, height } = context.canvas;
-  for (const [line, colour] of [[5, "rgba(0, 0, 0, 0.55)"], [2.5, "#fff"]]) {
-    context.beginPath();
-    context.arc(peak.x * width, peak.y * height, 13, 0, 2 * Math.PI);
-    context.lineWidth = line;
-    context.strokeStyle = colour;
-    context.stroke();
-  }
-}
-
-/** The waveform as bars, under it a strip in the colours of the strongest heat of each frame; the best span is marked. */
-function paintWave(canvas, scene, time) {
-  const context = canvas.getContext("2d");
-  const { width, height } = canvas;
-  context.clearRect(0, 0, width, height);
-  if (!scene?.prompt) return;
-  const { span, duration, seconds_per_frame: step } = scene.prompt;
-  const at = (moment) => (Math.min(moment, duration) / duration) * width;
-  const strip = 22, tallest = height - strip - 14, style = getComputedStyle(canvas);
-  context.fillStyle = style.getPropertyValue("--vgs-mark");
-  context.fillRect(at(span[0]), 0, at(span[1]) - at(span[0]), height - strip);
-  const bar = 6, bars = Math.floor(width / bar);
-  for (let index = 0; index < bars; index++) {
-    const moment = ((index + 0.5) / bars) * duration;
-    const tall = Math.max(2, scene.loudness(moment, duration / bars) * tallest);
-    context.fillStyle = style.getPropertyValue(moment <= time ? "--vgs-accent" : "--vgs-soft");
-    context.fillRect(index * bar + 1, (height - strip - tall) / 2, bar - 2, tall);
-  }
-  scene.strength.forEach((value, frame) => {
-    const colour = 3 * Math.round(255 * value);
-    context.fillStyle = `rgb(${scene.colours.subarray(colour, colour + 3).join()})`;
-    context.fillRect(at(frame * step), height - strip, at((frame + 1) * step) - at(frame * step) + 0.5, strip);
-  });
-  if (time < 0) return;
-  context.fillStyle = style.getPropertyValue("--vgs-alert");
-  context.fillRect(Math.min(width - 4, at(time)), 0, 4, height);
-}
-
-/** A function (moment, length) -> loudness 0-1 of a WAV file with a 44-byte header and 16-bit samples. */
-function loudnessOf(wav) {
-  const samples = new Int16Array(wav.slice(44).buffer, 0, Math.floor((wav.length - 44) / 2));
-  const loudest = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-  return (moment, length) => {
-    let most = 0;
-    const first = Math.max(0, Math.floor((moment - length / 2) * 16000));
-    const last = Math.min(samples.length, Math.ceil((moment + length / 2) * 16000));
-    for (let i = first; i < last; i++) most = Math.max(most, Math.abs(samples[i]));
-    return most / loudest;
-  };
-}
+const SPEEDS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
+const DRAWN = ["peakX", "peakY", "peakValue", "frame", "time", "mode", "answers", "lit", "threshold", "word"];
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-player");
-  let scene = null, image = null, soundUrl = null, whole = true, timer = 0, shown = 0;
+  let scene = null, image = null, soundUrl = null, timer = 0, shown = 0;
+  let mode = "whole"; // what is lit: "whole" prompt, the moment of "time", or the chosen "word"
+  let chosen = -1; // which word
 
+  const button = (name, text, onclick, rest = {}) => h("button", { type: "button", class: `vgs-button ${name}`, disabled: true, onclick, ...rest }, text);
   const canvas = h("canvas", { class: "vgs-picture", role: "img", width: SIDE, height: SIDE, "aria-label": "No picture yet" });
   const patch = h("canvas", { width: FINE, height: FINE });
+  const stage = h("div", { class: "vgs-stage", tabindex: 0, role: "group", "aria-label": "Picture with heat. Space plays and pauses, the arrow keys move by one frame, Home and End jump." }, canvas);
   const wave = h("canvas", { class: "vgs-wave", width: 960, height: 140, "aria-hidden": "true" });
-  const words = h("div", { class: "vgs-words", "aria-hidden": "true" });
+  const words = h("div", { class: "vgs-words", role: "group", "aria-label": "Words: choose one to see its heat" });
   const sound = h("audio", { preload: "auto" });
-  const play = h("button", { type: "button", class: "vgs-button vgs-play", disabled: true, onclick: () => togglePlay() }, "▶ Play");
-  const all = h("button", { type: "button", class: "vgs-button vgs-whole", disabled: true, "aria-pressed": "true", onclick: () => showWhole() }, "Whole prompt");
+  const play = button("vgs-play", "▶ Play", () => togglePlay());
+  const all = button("vgs-whole", "Whole prompt", () => showWhole(), { "aria-pressed": "true" });
+  const loop = button("vgs-loop", "Loop", () => toggleLoop(), { "aria-pressed": "false", title: "Repeat the chosen word, or everything" });
+  const speed = h("select", { class: "vgs-speed", "aria-label": "Speed of the sound, the pitch stays", onchange: () => setSpeed() }, ...SPEEDS.map((value) => h("option", { value, selected: value === 1 }, `${value}×`)));
   const clock = h("span", { class: "vgs-clock" }, "");
   const slider = h("input", { type: "range", class: "vgs-time", min: 0, max: 1, step: 0.01, value: 0, disabled: true, "aria-label": "Time in the prompt, seconds", oninput: () => seek(Number(slider.value)) });
   const opacity = h("input", { type: "range", class: "vgs-opacity", min: 0, max: 100, value: 80, "aria-label": "Strength of the heatmap, percent", oninput: () => draw() });
+  const threshold = h("input", { type: "range", class: "vgs-threshold", min: 0, max: 1, step: 0.01, value: 0, disabled: true, "aria-label": "Least similarity that is lit", oninput: () => draw() });
+  const least = h("output", { class: "vgs-least" }, "");
   const legendBar = h("canvas", { class: "vgs-legend-bar", width: 128, height: 1, "aria-hidden": "true" });
   const low = h("span", {}), high = h("span", {});
   const legend = h("div", { class: "vgs-legend", hidden: true }, h("span", { class: "vgs-legend-name" }, "similarity"), low, legendBar, high);
   const status = h("p", { class: "vgs-answer", role: "status", "aria-live": "polite" });
   el.append(
     h("section", { "aria-label": "Picture and heatmap" },
-      h("div", { class: "vgs-stage" }, canvas),
-      h("div", { class: "vgs-under" }, legend, h("label", { class: "vgs-opacity-label" }, "heat", opacity)),
+      stage,
+      h("div", { class: "vgs-under" },
+        legend,
+        h("label", { class: "vgs-opacity-label" }, "heat", opacity),
+        h("label", { class: "vgs-threshold-label" }, "threshold", threshold, least)),
       status,
       h("div", { class: "vgs-timeline" }, wave, words, slider),
-      h("div", { class: "vgs-row" }, play, all, clock),
+      h("div", { class: "vgs-row" }, play, all, loop, h("label", { class: "vgs-speed-label" }, "speed", speed), clock),
       sound),
   );
 
   const now = () => Math.min(sound.currentTime || 0, scene?.prompt?.duration ?? 0);
+  const looping = () => loop.getAttribute("aria-pressed") === "true";
+  /** The chosen word as [text, start, end], or everything. */
+  const part = () => scene.prompt.words[chosen] ?? ["", 0, scene.prompt.duration];
 
   function draw() {
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d"), data = canvas.dataset;
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (image) context.drawImage(image, 0, 0, canvas.width, canvas.height);
-    const data = canvas.dataset;
     if (!scene?.prompt || !image) {
-      for (const name of ["peakX", "peakY", "peakValue", "frame", "time", "mode", "answers"]) delete data[name];
+      for (const name of DRAWN) delete data[name];
       paintWave(wave, scene, 0);
       return;
     }
-    const time = now(), { prompt } = scene;
-    const heat = whole ? Float32Array.from(scene.whole, (value) => value / 255) : heatAt(scene, time);
-    const peak = paintHeat(context, patch, scene, heat, opacity.value / 100);
-    if (peak.value > 0.5 && opacity.value > 0) paintPeak(context, peak);
-    paintWave(wave, scene, whole ? -1 : time);
-    slider.value = time;
-    slider.setAttribute("aria-valuetext", seconds(time));
-    clock.textContent = `${seconds(time)} of ${seconds(prompt.duration)}`;
-    all.setAttribute("aria-pressed", String(whole));
-    for (const word of words.children)
-      word.classList.toggle("vgs-heard", !whole && time >= word.dataset.start && time < word.dataset.end);
+    const time = now(), { prompt } = scene, cut = Number(threshold.value), word = prompt.words[chosen];
+    const heat = { whole: () => scene.whole, word: () => heatOver(scene, ...word.slice(1, 3)), time: () => heatAt(scene, time) }[mode]();
+    const peak = paintHeat(context, patch, scene, heat, { opacity: opacity.value / 100, cut });
+    if (peak.value > 0.5 && peak.value >= cut && opacity.value > 0) paintPeak(context, peak);
+    paintWave(wave, scene, mode === "whole" ? -1 : time, { span: word?.slice(1, 3), cut });
+    showTime(time);
+    showThreshold(cut);
+    all.setAttribute("aria-pressed", String(mode === "whole"));
+    for (const [index, label] of [...words.children].entries()) {
+      label.classList.toggle("vgs-heard", mode !== "whole" && time >= label.dataset.start && time < label.dataset.end);
+      label.setAttribute("aria-pressed", String(index === chosen));
+    }
     Object.assign(data, {
-      mode: whole ? "whole" : "time",
+      mode,
       time: time.toFixed(3),
       frame: Math.min(prompt.shape[0] - 1, Math.floor(time / prompt.seconds_per_frame)),
       peakX: peak.x.toFixed(4),
       peakY: peak.y.toFixed(4),
       peakValue: peak.value.toFixed(3),
+      lit: peak.lit.toFixed(4),
+      word: word?.[0] ?? "",
       answers: JSON.stringify(prompt.best),
     });
   }
 
+  function showTime(time) {
+    slider.value = time;
+    slider.setAttribute("aria-valuetext", seconds(time));
+    clock.textContent = `${seconds(time)} of ${seconds(scene.prompt.duration)}`;
+  }
+
+  /** The threshold in units of similarity; in the legend, what is under it loses its colour too. */
+  function showThreshold(cut) {
+    const [from, to] = scene.prompt.range;
+    const value = (from + cut * (to - from)).toFixed(2);
+    least.textContent = cut > 0 ? `≥ ${value}` : "off";
+    threshold.setAttribute("aria-valuetext", cut > 0 ? `similarity of at least ${value}` : "off");
+    canvas.dataset.threshold = cut > 0 ? value : "";
+    const row = new ImageData(128, 1);
+    for (let i = 0; i < 128; i++) {
+      const colour = i / 127 >= cut ? 6 * i : 0;
+      row.data.set([...scene.colours.subarray(colour, colour + 3), 255], 4 * i);
+    }
+    legendBar.getContext("2d").putImageData(row, 0, 0);
+  }
+
   function tick() {
+    const [, start, end] = part();
+    if (looping() && now() >= end) sound.currentTime = start;
     draw();
     if (!sound.paused && !sound.ended) timer = requestAnimationFrame(tick);
   }
   function seek(time) {
-    whole = false;
-    sound.currentTime = time;
+    mode = "time";
+    if (chosen >= 0 && !looping()) {
+      chosen = -1;
+      status.textContent = scene.description;
+    }
+    sound.currentTime = Math.min(scene.prompt.duration, Math.max(0, time));
     draw();
   }
   function showWhole() {
     sound.pause();
-    whole = true;
+    [mode, chosen] = ["whole", -1];
+    status.textContent = scene.description;
     draw();
   }
   function start() {
-    whole = false;
+    mode = "time";
     sound.play().catch((error) => {
       if (error.name !== "AbortError") status.textContent = `The browser did not play the sound (${error.message}). Press Play.`;
     });
   }
   function togglePlay() {
     if (!sound.paused) return sound.pause();
-    if (sound.ended || now() >= scene.prompt.duration - 0.02) sound.currentTime = 0;
+    const [, from, to] = part();
+    if (sound.ended || now() >= scene.prompt.duration - 0.02) sound.currentTime = from;
+    if (looping() && (now() < from || now() >= to)) sound.currentTime = from;
     start();
+  }
+  function toggleLoop() {
+    loop.setAttribute("aria-pressed", String(!looping()));
+    canvas.dataset.loop = String(looping());
+  }
+  function setSpeed() {
+    sound.preservesPitch = true;
+    sound.defaultPlaybackRate = sound.playbackRate = Number(speed.value);
+    canvas.dataset.speed = speed.value;
+  }
+  /** Show the heat of a word and go to its start; a second click shows the whole prompt again. */
+  function choose(index) {
+    if (index === chosen) return showWhole();
+    sound.pause();
+    [mode, chosen] = ["word", index];
+    sound.currentTime = Math.min(scene.prompt.duration, part()[1]);
+    status.textContent = scene.prompt.notes[index];
+    draw();
+    if (looping()) start();
   }
   sound.addEventListener("play", () => {
     play.textContent = "❚❚ Pause";
@@ -210,8 +161,14 @@ function render({ model, el }) {
     cancelAnimationFrame(timer);
     tick();
   });
+  sound.addEventListener("ended", () => {
+    if (!looping()) return;
+    sound.currentTime = part()[1];
+    start();
+  });
   for (const event of ["pause", "ended"])
     sound.addEventListener(event, () => {
+      if (sound.ended && looping()) return; // it goes on from the start
       play.textContent = "▶ Play";
       canvas.dataset.playing = "false";
       draw();
@@ -229,14 +186,27 @@ function render({ model, el }) {
   });
   wave.addEventListener("pointermove", scrub);
 
+  function press(event) {
+    const tag = event.target.tagName, { key } = event;
+    if (!scene?.prompt || event.ctrlKey || event.metaKey || event.altKey || tag === "SELECT") return;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[key] * scene.prompt.seconds_per_frame;
+    if (key === " " && tag !== "BUTTON") togglePlay();
+    else if (tag === "INPUT") return; // sliders have their own keys
+    else if (step) seek(now() + step);
+    else if (key === "Home" || key === "End") seek(key === "Home" ? 0 : scene.prompt.duration);
+    else return;
+    event.preventDefault();
+  }
+  el.addEventListener("keydown", press);
+
   function showWords(prompt) {
     const place = (time) => `${Math.min(100, Math.max(0, (100 * time) / prompt.duration))}%`;
-    const shownWords = prompt?.words ?? [];
-    words.replaceChildren(
-      ...shownWords.map(([text, from, to]) =>
-        h("span", { "data-start": from, "data-end": to, style: `left:${place(from)};width:${place(to - from)}`, title: `${text}: ${seconds(from)} to ${seconds(to)}` }, text)),
-    );
-    words.hidden = shownWords.length === 0;
+    const label = ([text, from, to], index) => {
+      const times = `${text}: ${seconds(from)} to ${seconds(to)}`;
+      return h("button", { type: "button", class: "vgs-word", "data-start": from, "data-end": to, style: `left:${place(from)};width:${place(to - from)}`, title: times, "aria-label": times, onclick: () => choose(index) }, text);
+    };
+    words.replaceChildren(...(prompt?.words ?? []).map(label));
+    words.hidden = !words.children.length;
   }
 
   function showLegend(prompt) {
@@ -244,12 +214,17 @@ function render({ model, el }) {
     if (!prompt) return;
     low.textContent = prompt.range[0].toFixed(2);
     high.textContent = prompt.range[1].toFixed(2);
-    legend.title = "Similarity of a place in the picture to a moment of the sound (no unit); the range is the same for all prompts";
-    const row = new ImageData(128, 1);
-    for (let i = 0; i < 128; i++) row.data.set([...scene.colours.subarray(6 * i, 6 * i + 3), 255], 4 * i);
-    legendBar.getContext("2d").putImageData(row, 0, 0);
+    legend.title = "Similarity of a place in the picture to a moment of the sound (no unit)";
   }
 
+  /** What the notebook asked for at the start; later it is the person who sets it. */
+  function applySettings(settings, [from, to]) {
+    if (settings.threshold !== null) threshold.value = (settings.threshold - from) / (to - from);
+    speed.value = settings.speed;
+    settings.applied = true;
+  }
+
+  let asked = null;
   async function show(content, buffers) {
     const number = ++shown;
     const next = decode(content, buffers);
@@ -258,6 +233,7 @@ function render({ model, el }) {
     sound.pause();
     scene = next;
     image = bitmap;
+    asked ??= content.settings;
     const { prompt, picture } = scene;
     if (image) {
       const scale = SIDE / Math.max(image.width, image.height);
@@ -271,9 +247,11 @@ function render({ model, el }) {
       scene.loudness = loudnessOf(scene.wav);
       soundUrl = sound.src = urlOf(scene.wav, "audio/wav");
       slider.max = prompt.duration;
-    } else clock.textContent = "";
-    for (const control of [play, all, slider]) control.disabled = !prompt;
-    whole = true;
+      if (!asked.applied) applySettings(asked, prompt.range);
+      setSpeed();
+    } else clock.textContent = least.textContent = "";
+    for (const control of [play, all, loop, slider, threshold]) control.disabled = !prompt;
+    [mode, chosen] = ["whole", -1];
     showWords(prompt);
     showLegend(prompt);
     status.textContent = scene.description;
@@ -292,6 +270,7 @@ function render({ model, el }) {
     cancelAnimationFrame(timer);
     sound.pause();
     if (soundUrl) URL.revokeObjectURL(soundUrl);
+    el.removeEventListener("keydown", press);
     stopMessages();
     tearDown();
   };

@@ -145,7 +145,7 @@ function render({ model, el }) {
     h(
       "section",
       { "aria-label": "Speak" },
-      h("h3", {}, "2. Say what you see"),
+      h("h3", {}, model.get("heading")),
       h("div", { class: "vgs-row" }, record, level, clock),
       h("div", { class: "vgs-row" }, open, input, local),
       clipRow,

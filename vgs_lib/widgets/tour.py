@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import ipywidgets
 
 from vgs_lib.errors import DataError
+from vgs_lib.memory import give_back
 from vgs_lib.prompting import Prompter
 from vgs_lib.widgets.material import Clip, Picture, tour_material
 from vgs_lib.widgets.tour_controller import TourController
@@ -124,6 +125,7 @@ class Tour(ipywidgets.VBox):
 
     def _encode(self) -> None:
         try:
+            give_back()
             self.controller.encode(should_stop=self._stop.is_set)
         except Exception as error:  # in a thread of its own: a person must see it
             _log.exception("the tour's pictures could not be encoded")

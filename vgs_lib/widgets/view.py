@@ -13,9 +13,9 @@ _FOLDER = Path(__file__).parent
 _log = logging.getLogger(__name__)
 
 
-def module(name: str) -> str:
-    """The ES module of a view: shared helpers, then its own file."""
-    return _joined("common.js", name)
+def module(*names: str) -> str:
+    """The ES module of a view: shared helpers, then its own files, of which the last one exports ``render``."""
+    return _joined("common.js", *names)
 
 
 def style(*names: str) -> str:

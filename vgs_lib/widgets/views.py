@@ -7,7 +7,7 @@ import traitlets
 
 from vgs_lib.widgets.controllers import GalleryController, PlayerController, RecorderController
 from vgs_lib.widgets.material import Clip, Picture, Word
-from vgs_lib.widgets.view import View, module
+from vgs_lib.widgets.view import View, module, style
 
 
 class Gallery(View):
@@ -55,6 +55,7 @@ class Recorder(View):
             status line and raise a `VgsError`, whose message is shown.
         clips: recordings to choose from.
         max_seconds: longest recording.
+        heading: what a person is asked to do.
         controller: a `RecorderController` that is shared with other code, instead of the above.
     """
 
@@ -62,6 +63,7 @@ class Recorder(View):
     status = traitlets.Unicode("").tag(sync=True)
     failed = traitlets.Bool(False).tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)
+    heading = traitlets.Unicode("").tag(sync=True)
 
     def __init__(
         self,
@@ -69,11 +71,12 @@ class Recorder(View):
         *,
         clips: Sequence[Clip] = (),
         max_seconds: float = 30.0,
+        heading: str = "2. Say what you see",
         controller: RecorderController | None = None,
     ):
         if controller is None:
             controller = RecorderController(clips, on_sound=on_sound, max_seconds=max_seconds)
-        super().__init__(controller, status=controller.status, failed=controller.failed)
+        super().__init__(controller, status=controller.status, failed=controller.failed, heading=heading)
         receive = {
             "recording": lambda content, data: controller.receive_bytes(bytes(data[0]), "recording"),
             "chunk": lambda content, data: controller.receive_chunk(
@@ -106,14 +109,22 @@ class Recorder(View):
 class MatchmapPlayer(View):
     """A picture with the heat of a prompt over it, in step with its sound.
 
+    The sound is the clock: Space plays and pauses, the arrow keys move by one frame, Home and End jump. A click on a
+    word shows its heat and goes to its start; Loop repeats it.
+
     Args:
         controller: a `PlayerController` that is shared with other code; None makes one.
+        threshold: the least similarity that is lit at the start; None lights everything.
+        speed: of the sound at the start, one of `controllers.SPEEDS`; the pitch stays.
     """
 
-    _esm = module("player.js")
+    _esm = module("heat.js", "player.js")
+    _css = style("player.css")
 
-    def __init__(self, *, controller: PlayerController | None = None):
-        super().__init__(controller or PlayerController())
+    def __init__(
+        self, *, controller: PlayerController | None = None, threshold: float | None = None, speed: float = 1.0
+    ):
+        super().__init__(controller or PlayerController(threshold=threshold, speed=speed))
 
     def show(self, picture: Picture, prompt=None, *, title: str = "", words: Sequence[Word] = (), play=False) -> None:
         """Show ``picture``, with the heat and sound of ``prompt`` (a `Prompt`) if given."""

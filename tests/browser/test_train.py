@@ -1,0 +1,172 @@
+"""The training dashboard in JupyterLab in Chromium: start, pause, stop, restart the kernel, resume, compare."""
+
+import json
+import time
+
+import nbformat
+import pytest
+import toy_study
+
+pytestmark = pytest.mark.browser
+NAME = "dashboard.ipynb"
+STEPS = 60
+SOURCE = """
+import sys
+sys.path.insert(0, {folder!r})
+import toy_study
+from vgs_lib.widgets import TrainingDashboard
+dashboard = TrainingDashboard(toy_study.ToyStudy(pause=0.1, steps={steps}), {runs!r})
+dashboard
+"""
+
+
+@pytest.fixture
+def dashboard_notebook(lab, tmp_path):
+    """A notebook with a dashboard over the tiny study, and where its runs are kept."""
+    folder = str(toy_study.__file__).rsplit("/", 1)[0]
+    cell = nbformat.v4.new_code_cell(SOURCE.format(folder=folder, steps=STEPS, runs=str(tmp_path / "runs")))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), lab.folder / NAME)
+    return tmp_path / "runs"
+
+
+class Page:
+    """Reads and uses the dashboard through the page alone."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def data(self, name: str) -> str:
+        return self.page.locator(".vgs-dashboard").get_attribute(f"data-{name}")
+
+    @property
+    def step(self) -> int:
+        return int(self.data("step"))
+
+    @property
+    def status(self) -> str:
+        return self.page.locator(".vgs-dashboard .vgs-status").text_content()
+
+    def state(self, state: str) -> None:
+        self.page.wait_for_selector(f'.vgs-dashboard[data-state="{state}"]')
+
+    def beyond(self, step: int) -> int:
+        self.page.wait_for_function(
+            "step => Number(document.querySelector('.vgs-dashboard').dataset.step) > step", arg=step
+        )
+        return self.step
+
+    def press(self, name: str) -> None:
+        self.page.locator(f".vgs-{name}").click()
+
+    def fill(self, **choices) -> None:
+        for name, value in choices.items():
+            field = self.page.locator(f'.vgs-fields [name="{name}"]')
+            if field.evaluate("e => e.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+
+
+def restart(page) -> None:
+    """Kernel > Restart Kernel and Run All Cells, as a person does it."""
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_role("menuitem", name="Restart Kernel and Run All Cells").first.click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+
+
+def history(runs, name):
+    lines = (runs / name / "history.jsonl").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == "step"]
+
+
+def test_start_pause_stop_restart_the_kernel_and_resume(open_notebook, dashboard_notebook):
+    with open_notebook(NAME) as page:
+        shown = Page(page)
+        shown.state("idle")
+        shown.fill(name="mine")
+        shown.press("start")
+        shown.state("training")
+        assert shown.beyond(shown.beyond(0)) < STEPS  # the count rises while it is watched
+        assert page.locator(".vgs-left").text_content().endswith("left")
+
+        shown.press("pause")
+        shown.state("paused")
+        page.wait_for_timeout(400)
+        step = shown.step
+        page.wait_for_timeout(700)
+        assert shown.step == step and page.locator(".vgs-pause").text_content() == "Continue"
+        shown.press("pause")
+        shown.state("training")
+        shown.beyond(step)
+
+        shown.press("stop")
+        shown.state("stopped")
+        stopped_at = shown.step
+        assert f"Stopped after step {stopped_at} of {STEPS}" in shown.status
+        before = history(dashboard_notebook, "mine")
+        assert len(before) == stopped_at
+
+        restart(page)
+        shown.state("idle")
+        row = page.locator('tr[data-run="mine"]')
+        assert row.get_attribute("data-step") == str(stopped_at)
+        assert int(page.locator(".vgs-chart").get_attribute("data-points")) > 0  # the curve is there again
+        row.locator(".vgs-resume").click()
+        shown.state("training")
+        assert shown.beyond(stopped_at) > stopped_at
+        shown.state("finished")
+        after = history(dashboard_notebook, "mine")
+        assert [entry["step"] for entry in after] == list(range(1, STEPS + 1))
+        assert [entry["loss"] for entry in after[:stopped_at]] == [entry["loss"] for entry in before]
+        assert row.get_attribute("data-finished") == "true" and row.locator(".vgs-resume").count() == 0
+        assert not page.errors
+
+
+def test_two_runs_are_compared_and_wrong_choices_are_explained(open_notebook, dashboard_notebook):
+    with open_notebook(NAME) as page:
+        shown = Page(page)
+        shown.state("idle")
+        shown.fill(batch_size="many")
+        shown.press("start")
+        failed = page.locator(".vgs-dashboard .vgs-status.vgs-failed")
+        failed.get_by_text("Batch size: found 'many', expected a whole number of 2 or more.").wait_for()
+        shown.fill(batch_size="4", image="large pictures")
+        shown.press("start")
+        failed.get_by_text("The large pictures cannot be had here").wait_for()
+        shown.fill(image="tiny pictures", steps="6", name="one")
+        shown.press("start")
+        shown.state("finished")
+        shown.fill(similarity="SISA", loss="shn", name="two")
+        shown.press("start")
+        page.wait_for_selector('.vgs-dashboard[data-state="finished"][data-run="two"]')
+
+        chart = page.locator(".vgs-chart")
+        page.locator(".vgs-metric").select_option("loss")
+        assert (chart.get_attribute("data-figure"), chart.get_attribute("data-points")) == ("loss", "12")
+        assert "one: " in chart.get_attribute("aria-label") and "two: " in chart.get_attribute("aria-label")
+        page.locator('tr[data-run="one"] input').uncheck()
+        page.wait_for_selector('.vgs-chart[data-points="6"][data-runs="two"]')
+        page.locator(".vgs-metric").select_option("speech_to_image_r10")
+        page.wait_for_selector('.vgs-chart[data-points="2"]')
+        page.locator('tr[data-run="one"] input').focus()
+        page.keyboard.press("Space")  # the keyboard alone, and the row keeps the focus when it is drawn anew
+        page.wait_for_selector('.vgs-chart[data-points="4"][data-runs="one two"]')
+        assert page.evaluate("document.activeElement.dataset.key") == "show one"
+        assert not page.errors
+
+
+def test_the_saved_notebook_with_a_dashboard_is_small(open_notebook, dashboard_notebook, lab):
+    with open_notebook(NAME) as page:
+        shown = Page(page)
+        shown.state("idle")
+        shown.fill(steps="4")
+        shown.press("start")
+        shown.state("finished")
+        page.get_by_role("menuitem", name="File", exact=True).click()
+        page.get_by_role("menuitem", name="Save Notebook").first.click()
+        saved = lab.folder / NAME
+        end = time.monotonic() + 20
+        while "application/vnd.jupyter.widget-view+json" not in saved.read_text() and time.monotonic() < end:
+            page.wait_for_timeout(200)
+        assert "widget-view" in saved.read_text() and saved.stat().st_size < 100_000

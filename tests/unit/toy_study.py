@@ -1,0 +1,60 @@
+"""A study small enough to be trained in a second: the tiny model and batches of ``tiny_training``, steps that wait."""
+
+from dataclasses import replace
+
+import torch
+from tiny_training import SETTINGS, TinyBatches, make_model
+
+from vgs_lib.data.banks import Filling
+from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.errors import TrainingError
+from vgs_lib.recipes import Part, Recipe
+from vgs_lib.training import ScoreLoss
+from vgs_lib.word_study import Prepared
+
+
+class ToyBatches(TinyBatches):
+    """Batches whose bank has three shards."""
+
+    def fill(self):
+        for done in (2, 4, 5):
+            yield Filling("tones", done, 5)
+
+
+class ToyStudy:
+    """``pause``: seconds a batch takes. The figures of the evaluation are functions of the weights."""
+
+    def __init__(self, *, pause: float = 0.0, steps: int = 12):
+        self.pause = pause
+        self.options = {
+            "image": {"tiny pictures": Part("tiny"), "large pictures": Part("large")},
+            "audio": {"tiny DAVEnet": Part("davenet")},
+            "similarity": {"MISA": "misa", "SISA": "sisa"},
+            "loss": {"info_nce": ScoreLoss(), "shn": ScoreLoss("shn")},
+        }
+        self.base = Recipe(
+            "toy",
+            Part("tiny"),
+            Part("davenet"),
+            data=SceneData(batch_size=4),
+            fit=replace(
+                SETTINGS,
+                steps=steps,
+                warmup_steps=3,
+                checkpoint_every=4,
+                evaluate_every=3,
+                keep_best="speech_to_image_r10",
+            ),
+        )
+
+    def prepare(self, plan: Recipe) -> Prepared:
+        if plan.image.name == "large":
+            raise TrainingError("The large pictures cannot be had here; choose the tiny ones.")
+        if plan.data.batch_size == 5:
+            raise RuntimeError("five")
+        return Prepared(
+            make_model(kind=plan.kind),
+            ToyBatches(pause=self.pause),
+            lambda model: {"speech_to_image_r10": float(torch.sigmoid(model.logit_scale.detach() * 10 - 27))},
+            {"speech_to_image_r10": 0.1},
+        )

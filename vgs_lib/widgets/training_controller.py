@@ -1,0 +1,303 @@
+"""What the training dashboard knows and does: choices, one run at a time in the background, the curves of all runs.
+
+No widget library. A run is a folder (:mod:`vgs_lib.training_history`); a new controller over the same folder, in a
+restarted kernel, shows its runs again and resumes them exactly.
+"""
+
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from vgs_lib.data.banks import Filling
+from vgs_lib.errors import TrainingError, VgsError
+from vgs_lib.memory import give_back
+from vgs_lib.recipes import Recipe
+from vgs_lib.training import EvaluationEvent, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
+from vgs_lib.training_history import COLOURS, LABELS, Run, read_runs
+from vgs_lib.widgets.progress import FillingClock
+from vgs_lib.widgets.training_choices import LISTS, default_choices, plan_of
+from vgs_lib.word_study import Study
+
+_log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 0.4  # between two updates of what is shown
+MAX_POINTS = 600  # of a curve that is sent to the browser
+BUSY = ("filling", "training", "paused", "stopping")
+
+
+class TrainingController:
+    """Starts, pauses, stops and resumes training runs, and compares them.
+
+    ``state``: "idle", "filling" (the banks of frozen features), "training", "paused", "stopping", "stopped", "finished"
+    or "failed"; ``status`` says it in a sentence. The work is done in a thread of its own.
+
+    Args:
+        study: what can be chosen and how a recipe becomes a model and its batches (``WordStudy``).
+        folder: of the runs, one folder each.
+        on_change: called without arguments, from that thread too, after anything that is shown changed.
+    """
+
+    def __init__(self, study: Study, folder: str | Path, *, on_change: Callable[[], None] = lambda: None):
+        self.study, self.folder, self.on_change = study, Path(folder), on_change
+        self.runs: dict[str, Run] = read_runs(self.folder)
+        self.shown: list[str] = list(self.runs)
+        self.state, self.status = "idle", "Choose, then press Start."
+        self.failed = False
+        self.current: Run | None = None
+        self.progress: dict[str, Any] = {}
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._lock, self._thread, self._last_change = threading.RLock(), None, 0.0
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What is chosen where nobody chose anything: the study's own recipe."""
+        return default_choices(self.study)
+
+    def start(self, **chosen: Any) -> bool:
+        """Begin a new run with these choices; False, with the reason in ``status``, if it cannot begin."""
+
+        def new() -> Run:
+            plan = self._plan(chosen)
+            if (self.folder / plan.name).exists():
+                raise TrainingError(f"Name: there is a run {plan.name!r} already; choose another name, or resume it.")
+            return Run(self.folder / plan.name, plan)
+
+        return self._begin(new)
+
+    def resume(self, name: str) -> bool:
+        """Go on with a run after its last checkpoint; False, with the reason in ``status``, if that cannot be."""
+
+        def old() -> Run:
+            run = self._known(name)
+            if run.finished:
+                raise TrainingError(f"The run {name} has done all its steps; start another one.")
+            return run
+
+        return self._begin(old)
+
+    def train(self, *, name: str = "", **chosen: Any) -> Run:
+        """Begin a run and block until it ends or is stopped.
+
+        A run of that name and these choices goes on, or is given back if it is done; beside one of that name and other
+        choices this one is called ``name-2``. Raises :class:`TrainingError` with the sentence of ``status`` if it
+        cannot begin or fails.
+        """
+        run, name = self._run_of(name, chosen) if name else (None, "")
+        if run is not None and run.finished:
+            return run
+        if not (self.resume(name) if run is not None else self.start(name=name, **chosen)):
+            raise TrainingError(self.status)
+        self.wait()
+        if self.failed or self.current is None:
+            raise TrainingError(self.status)
+        return self.current
+
+    def _run_of(self, name: str, chosen: dict[str, Any]) -> tuple[Run | None, str]:
+        """The run of that name and these choices, or None and a free name for it."""
+        for number in count(1):
+            candidate = name if number == 1 else f"{name}-{number}"
+            run = self.runs.get(candidate)
+            if run is not None and run.plan == self._plan({**chosen, "name": candidate}):
+                return run, candidate
+            if run is None and not (self.folder / candidate).exists():
+                return None, candidate
+
+    def _plan(self, chosen: dict[str, Any]) -> Recipe:
+        return plan_of(self.study, chosen, self._free_name)
+
+    def pause(self) -> None:
+        """Wait before the next step, until `proceed` or `stop`."""
+        with self._lock:
+            if self.state == "training":
+                self._go.clear()
+                self._set("paused", f"Paused after step {self.current.step}. Nothing is lost; press Continue.")
+
+    def proceed(self) -> None:
+        """Go on after `pause`."""
+        with self._lock:
+            if self.state == "paused":
+                self._set("training", f"Training {self.current.name}.")
+                self._go.set()
+
+    def stop(self) -> None:
+        """End the run with a checkpoint, or the filling of the banks after what is being computed now."""
+        with self._lock:
+            if self.state in BUSY:
+                self._stop.set()
+                self._go.set()
+                self._set("stopping", "Stopping after what is being computed now.")
+
+    def wait(self, timeout: float | None = None) -> "TrainingController":
+        """Block until nothing is being done (at most ``timeout`` seconds)."""
+        end = time.monotonic() + (timeout if timeout is not None else float("inf"))
+        while self._thread is not None and self._thread.is_alive() and time.monotonic() < end:
+            self._thread.join(0.1)  # in pieces, so that an interrupt of the kernel comes through
+        return self
+
+    def load(self, name: str) -> nn.Module:
+        """The model of a run with the weights of its best evaluation.
+
+        Raises :class:`TrainingError` for an unknown run, :class:`CheckpointError` for one without such weights.
+        """
+        run = self._known(name)
+        model = self.study.prepare(run.plan).model
+        load_best(model, run.checkpoints)
+        return model.eval()
+
+    def _known(self, name: str) -> Run:
+        if name not in self.runs:
+            raise TrainingError(f"There is no run {name!r}; there are {', '.join(self.runs) or 'none yet'}.")
+        return self.runs[name]
+
+    def show(self, names: list[str]) -> None:
+        """Draw the curves of these runs only."""
+        self.shown = [name for name in self.runs if name in names]
+        self.on_change()
+
+    def close(self) -> None:
+        """Stop what is being done and wait for its end."""
+        self.stop()
+        self.wait()
+
+    def _begin(self, make: Callable[[], Run]) -> bool:
+        with self._lock:
+            if self.state in BUSY:
+                self._say("A run is going on; stop it before you begin another one.", failed=True)
+                return False
+            try:
+                run = make()
+            except VgsError as error:
+                self._say(str(error), failed=True)
+                return False
+            self._stop.clear()
+            self._go.set()
+            self.progress, self.current = {}, None
+            self._set("filling", f"Preparing {run.name}.")
+            self._thread = threading.Thread(target=self._work, args=(run,), daemon=True, name="training")
+            self._thread.start()
+        return True
+
+    def _work(self, run: Run) -> None:
+        try:
+            self._train(run)
+        except VgsError as error:
+            self._set("failed", str(error))
+        except Exception as error:  # in a thread of its own: a person must see it
+            _log.exception("the run %s failed", run.name)
+            self._set("failed", f"Something went wrong: {type(error).__name__}: {error}")
+        finally:
+            give_back()
+
+    def _train(self, run: Run) -> None:
+        prepared = self.study.prepare(run.plan)
+        if not self._fill(getattr(prepared.batches, "fill", None)):
+            self._set("stopped", "Stopped. What was computed is kept; the next start goes on from there.")
+            return
+        give_back()
+        run.chance = dict(prepared.chance)
+        run.create()
+        with self._lock:
+            self.runs[run.name] = self.current = run
+            self.shown += [] if run.name in self.shown else [run.name]
+            self.progress = {"name": "training", "done": run.step, "total": run.plan.fit.steps, "seconds_left": None}
+            if not self._stop.is_set():
+                self._set("training", f"Training {run.name}.")
+        events = fit(
+            prepared.model,
+            prepared.batches,
+            run.plan.loss,
+            run.plan.fit,
+            evaluate=prepared.evaluate,
+            directory=run.checkpoints,
+            should_stop=self._wait_or_stop,
+        )
+        fresh = True
+        for event in events:
+            if fresh:  # a run that goes on forgets the steps after its checkpoint, which come again
+                run.forget_after(event.step if isinstance(event, ResumedEvent) else 0)
+                fresh = False
+            self._take(run, event)
+
+    def _take(self, run: Run, event: Any) -> None:
+        total = run.plan.fit.steps
+        if isinstance(event, StepEvent | EvaluationEvent | FinishedEvent):
+            run.add(event)
+        if isinstance(event, StepEvent):
+            left = event.seconds_left
+            self.progress = {"name": "training", "done": event.step, "total": total, "seconds_left": left}
+            self._changed(event.step == 1)
+        elif isinstance(event, EvaluationEvent):
+            self._changed(True)
+        elif isinstance(event, StoppedEvent):
+            self._set(
+                "stopped", f"Stopped after step {event.step} of {total}, with a checkpoint. Resume goes on exactly."
+            )
+        elif isinstance(event, FinishedEvent):
+            self.progress |= {"done": event.step, "seconds_left": 0.0}
+            self._set("finished", f"{run.name} has done all {total} steps.")
+
+    def _wait_or_stop(self) -> bool:
+        self._go.wait()
+        return self._stop.is_set()
+
+    def _fill(self, fill: Callable[[], Iterator[Filling]] | None) -> bool:
+        """Fill the banks of frozen features; False if it was stopped."""
+        clock = FillingClock()
+        for event in fill() if fill else ():
+            left = clock.seconds_left(event)
+            self.progress = {"name": event.name, "done": event.done, "total": event.total, "seconds_left": left}
+            self._changed(True)
+            if self._stop.is_set():
+                return False
+        return not self._stop.is_set()
+
+    def _free_name(self, stem: str) -> str:
+        stem = re.sub(r"[^\w]+", "-", stem).strip("-") or "run"
+        return next(n for i in range(1, 10**6) if not (self.folder / (n := f"{stem}-{i}")).exists())
+
+    def _set(self, state: str, sentence: str) -> None:
+        with self._lock:
+            self.state = state
+            self._say(sentence, failed=state == "failed")
+
+    def _say(self, sentence: str, *, failed: bool = False) -> None:
+        self.status, self.failed = sentence, failed
+        self._changed(True)
+
+    def _changed(self, now: bool) -> None:
+        if now or time.monotonic() - self._last_change >= REFRESH_SECONDS:
+            self._last_change = time.monotonic()
+            self.on_change()
+
+    def message(self) -> tuple[dict, list[bytes]]:
+        """Everything that is shown, and for each run one buffer: float32 steps and values of its curves in turn."""
+        with self._lock:
+            runs, buffers = [], []
+            for index, run in enumerate(self.runs.values()):
+                curves = {name: run.curve(name, most=MAX_POINTS) for name in run.figures()}
+                buffers.append(b"".join(np.float32(points).tobytes() for points in curves.values()))
+                look = {"colour": COLOURS[index % len(COLOURS)], "dash": index // len(COLOURS)}
+                runs.append(run.summary() | look | {"curves": [[k, len(v[0])] for k, v in curves.items()]})
+            content = {
+                "type": "training",
+                "state": self.state,
+                "status": self.status,
+                "failed": self.failed,
+                "progress": self.progress,
+                "options": {key: list(self.study.options[key]) for key in LISTS},
+                "choices": self.choices,
+                "labels": LABELS,
+                "shown": [name for name in self.shown if name in self.runs],
+                "current": self.current.name if self.current else "",
+                "runs": runs,
+            }
+        return json.loads(json.dumps(content)), buffers
