@@ -7,9 +7,7 @@ precision-recall curve, as in scikit-learn's ``average_precision_score``.
 Shapes: H W grid of the model, Y X pixels of a mask, N words, D embedding, T frames.
 """
 
-import ctypes
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +18,7 @@ from vgs_lib import localization, retrieval
 from vgs_lib.errors import DataError
 from vgs_lib.evaluation import embed_captions, embed_pictures
 from vgs_lib.localization import _check, iou, pointing_hit
+from vgs_lib.memory import trim
 
 MEASURES = ("iou", "iod", "iot", "pointing", "average_precision")
 SIZES = {"small": 0.0, "medium": 0.04, "large": 0.10}  # from which share of the picture on
@@ -140,7 +139,7 @@ def locate_words(model, scenes: Iterable) -> list[LocatedWord]:
         pictures.append(scene.picture)
         sounds.append(torch.as_tensor(np.array(scene.waveform, dtype=np.float32)))
         named.append(_named(scene))
-    _give_back_memory()
+    trim()
     step, lag = float(model.seconds_per_frame), float(getattr(model, "frame_lag", 0.0))
     heats: Tensor | None = None
     done = 0
@@ -155,7 +154,7 @@ def locate_words(model, scenes: Iterable) -> list[LocatedWord]:
             for _, start, end, _ in words:
                 heats[done] = localization.span_heatmap(image_maps[row], audio_map, start + lag, end + lag, step)
                 done += 1
-        _give_back_memory()
+        trim()
     if not done:
         raise DataError(f"Found {len(pictures)} scenes, none with a word whose concept is that of an object.")
     spoken = [(number, *word) for number, words in enumerate(named) for word in words]
@@ -163,12 +162,6 @@ def locate_words(model, scenes: Iterable) -> list[LocatedWord]:
         LocatedWord(text, number, start, end, mask, heat)
         for (number, text, start, end, mask), heat in zip(spoken, heats, strict=True)
     ]
-
-
-def _give_back_memory() -> None:
-    """Return freed memory to the system where the C library knows how (glibc)."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _named(scene) -> list[tuple[str, float, float, Tensor]]:

@@ -6,6 +6,7 @@ nbclient and psutil, which come with the test tools.
 
 import contextlib
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -79,10 +80,15 @@ def resident_bytes(pid: int) -> int:
     return total
 
 
-def kernel_environment(threads: int | None = None) -> dict[str, str]:
-    """What a kernel's environment needs beside this process's: this very library, and ``OMP_NUM_THREADS``."""
+def fresh_runs() -> tempfile.TemporaryDirectory:
+    """An empty folder for ``$VGS_RUNS``, gone after ``with`` or ``cleanup()``: nothing was trained before."""
+    return tempfile.TemporaryDirectory(prefix="vgs-runs-", ignore_cleanup_errors=True)
+
+
+def kernel_environment(threads: int | None = None, *, runs: str) -> dict[str, str]:
+    """What a kernel's environment needs beside this process's: this very library, ``OMP_NUM_THREADS``, ``VGS_RUNS``."""
     paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
-    found = {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    found = {"PYTHONPATH": os.pathsep.join(path for path in paths if path), "VGS_RUNS": runs}
     return found if threads is None else found | {"OMP_NUM_THREADS": str(threads)}
 
 
@@ -95,6 +101,8 @@ def execute(
     progress: Progress = lambda done, total: None,
 ) -> Run:
     """Run a notebook from top to bottom in a fresh kernel whose working folder is ``folder``.
+
+    Its training runs are kept in a temporary folder and are gone at the end.
 
     Args:
         notebook: what to run; it is given its outputs and the state of its widgets.
@@ -122,8 +130,8 @@ def execute(
     )
     started = time.monotonic()
     try:
-        with MemoryWatch(lambda: _kernel_pid(client)) as watch:
-            client.execute(env=os.environ | kernel_environment(threads))
+        with fresh_runs() as runs, MemoryWatch(lambda: _kernel_pid(client)) as watch:
+            client.execute(env=os.environ | kernel_environment(threads, runs=runs))
     except exceptions.CellExecutionError as error:
         place = next((i for i, cell in enumerate(notebook.cells) if _failed(cell)), "?")
         raise NotebookError(f"{name}: cell {place} fails with {error.ename}: {error.evalue}") from error

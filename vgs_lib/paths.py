@@ -1,4 +1,6 @@
-"""Where things live: ``$VGS_HOME`` for data that is obtained, the package's ``checkpoints`` for what is shipped."""
+"""Where things live: ``$VGS_HOME`` for data that is obtained, ``$VGS_RUNS`` for training runs of the notebooks, the
+package's ``checkpoints`` for what is shipped.
+"""
 
 import os
 from pathlib import Path
@@ -7,6 +9,12 @@ from pathlib import Path
 def home() -> Path:
     """The data folder: ``$VGS_HOME``, by default ``~/.cache/vgs``. It is not created here."""
     return Path(os.environ.get("VGS_HOME") or "~/.cache/vgs").expanduser()
+
+
+def runs() -> Path:
+    """The folder of the notebooks' training runs: ``$VGS_RUNS``, by default ``runs`` in `home`. Not created here."""
+    given = os.environ.get("VGS_RUNS")
+    return Path(given).expanduser() if given else home() / "runs"
 
 
 def checkpoints_folder() -> Path:

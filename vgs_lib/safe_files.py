@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ TEMPORARY = ".partial"
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, flush it to the disk, then move it to ``path``.
 
-    A crash at any moment leaves the old file, or none, and at most a file ending in ``.partial``.
+    A crash at any moment leaves the old file, or none, and at most a file ending in ``.partial``. Two threads that
+    write one path do not meet in one temporary file; the last to end wins.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         write(temporary)
         with open(temporary, "rb+") as file:

@@ -16,7 +16,7 @@ import pytest
 from nbval.plugin import IPyNbFile
 
 from vgs_lib.exercises import RIGHT
-from vgs_lib.notebook_runs import MemoryWatch, kernel_environment
+from vgs_lib.notebook_runs import MemoryWatch, fresh_runs, kernel_environment
 
 SECONDS, SECONDS_OF = 60, {"02_train": 200}  # with the start of the kernel, on two cores
 MAX_BYTES = 1.5e9  # resident, the kernel and what it starts
@@ -60,7 +60,7 @@ class Measure:
 
     def __init__(self, file: IPyNbFile):
         self.file, self.widgets = file, WidgetState()
-        self.files = files_beside(file.path)
+        self.files, self.runs = files_beside(file.path), fresh_runs()
         self.started = time.monotonic()
         self.watch = MemoryWatch(self._pid).__enter__()
 
@@ -84,6 +84,7 @@ class Measure:
         """(seconds, peak resident bytes, bytes of the executed notebook)."""
         seconds = time.monotonic() - self.started
         self.watch.__exit__()
+        self.runs.cleanup()
         for item in cells:
             item.cell.outputs = item.test_outputs or []
         return seconds, self.watch.peak_bytes, len(nbformat.writes(self.file.nb).encode()) + self.widgets.size
@@ -145,15 +146,19 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item):
-    """Measure from before the kernel starts; two threads, as on Binder, unless the environment says otherwise."""
+    """Measure from before the kernel starts; two threads, as on Binder, unless the environment says otherwise.
+
+    No training run is there at the start: the notebook trains each time.
+    """
     file, first = item.parent, MEASURE not in item.parent.stash
     if not isinstance(file, IPyNbFile):
         return (yield)
+    if first:
+        file.stash[MEASURE] = Measure(file)
+    threads, runs = int(os.environ.get("OMP_NUM_THREADS", THREADS)), file.stash[MEASURE].runs.name
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in kernel_environment(int(os.environ.get("OMP_NUM_THREADS", THREADS))).items():
+        for name, value in kernel_environment(threads, runs=runs).items():
             patch.setenv(name, value)
-        if first:
-            file.stash[MEASURE] = Measure(file)
         result = yield
     if first:
         file.stash[MEASURE].listen()

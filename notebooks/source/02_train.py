@@ -19,8 +19,8 @@ learning_rate = 0.002  # how far each step goes
 runs_folder = "02_train"  # the runs are kept under this name and go on after a restart
 
 # %%
+from vgs_lib import paths
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.paths import home
 from vgs_lib.training_history import curves_figure
 from vgs_lib.viz import with_alt
 from vgs_lib.widgets import TrainingDashboard
@@ -53,10 +53,10 @@ check_chance(chance, num_validation)
 #
 # **Predict first.** How many steps will it take until recall at 10 is five times chance: ten, fifty, or five hundred? Will the loss fall evenly?
 #
-# The next cell shows the dashboard, the one after it starts a run; both show the same thing, as if you had pressed **Start**. A cell waits until its run is done, and the buttons may wait with it. A run that you begin with **Start** leaves the notebook free: there use **Pause** and **Continue**; **Stop** ends it with a [checkpoint](glossary.md#checkpoint), and **Resume** in the table goes on from there.
+# The next cell shows the dashboard, the one after it starts a run; both show the same thing, as if you had pressed **Start**. A cell waits until its run is done, and the buttons may wait with it. A run that you begin with **Start** leaves the notebook free: there use **Pause** and **Continue**; **Stop** ends it with a [checkpoint](glossary.md#checkpoint), and **Resume** in the table goes on from there. Runs are kept: when you run a cell again, a run that is done is shown and not trained anew. Another `runs_folder` above begins with none.
 
 # %%
-dashboard = TrainingDashboard(study, home() / "runs" / runs_folder)
+dashboard = TrainingDashboard(study, paths.runs() / runs_folder)
 dashboard
 
 # %%
@@ -204,7 +204,7 @@ with_alt(prompt_figure(prompt, scene.picture, title=f"Heard: {name}"), f"Where t
 #
 # ```
 # python -m vgs_lib train stamps-demo                # 50 minutes on two cores: the model of the tour
-# python -m vgs_lib train stamps-scratch             # an hour: no pretrained speech encoder, sound alone
+# python -m vgs_lib train stamps-scratch             # about an hour on two idle cores: no pretrained speech encoder
 # python -m vgs_lib train stamps-demo --minutes 10   # stop after ten minutes; the same command goes on
 # accelerate launch --num_processes 4 -m vgs_lib train stamps-demo   # four GPUs, one batch over all of them
 # ```

@@ -3,7 +3,7 @@
 #
 # A person describes a picture, and you have hundreds of pictures. A model that has learned to match speech and pictures gives every pair a score; sorting by the score answers the question, and the place of the true picture tells how good the answer is. Turn the question around (here is a picture: which recording describes it?) and you have the two tests by which nearly all systems of this field are compared.
 #
-# **You will** read a score matrix cell by cell and listen to it, turn it into [recall at k](glossary.md#recall-at-k), [median rank](glossary.md#median-rank) and [mean average precision](glossary.md#map) with their intervals and [chance levels](glossary.md#chance-level), search pictures by voice, find out which word misled the model, and search a large set through [faiss](glossary.md#faiss) without scoring all of it.
+# **You will** read a score matrix cell by cell and listen to it, turn it into [recall at k](glossary.md#recall-at-k), [median rank](glossary.md#median-rank) and [mean average precision](glossary.md#map) with their intervals and [chance levels](glossary.md#chance-level), search pictures by voice, find out which word misled the model, and search a small stand-in for a large set through [faiss](glossary.md#faiss) without scoring all of it.
 #
 # **You need** [the tour](00_tour.ipynb), a little Python, and no mathematics beyond counting. **It takes** forty minutes of reading and trying; the cells run for about a minute on two cores.
 #
@@ -19,7 +19,7 @@ seed = 0  # of the intervals and of the search index
 # %% [markdown]
 # ## 1. A set of pairs
 #
-# Eighty pictures, each with a [caption](glossary.md#caption) that somebody speaks over noise. The model is the one of the tour, and these pictures and voices were kept from it while it learned. Every caption is scored with every picture: 6,400 pairs. The score is [MISA](glossary.md#misa): for each moment of the sound take the place of the picture that answers it most strongly, then average over the moments.
+# Eighty pictures, each with a [caption](glossary.md#caption) that somebody speaks over noise. The model is the one of the tour. These scenes and these voices are new to it; the drawings themselves it has seen, in other scenes ([01](01_data.ipynb), section 2). Every caption is scored with every picture: 6,400 pairs. The score is [MISA](glossary.md#misa): for each moment of the sound take the place of the picture that answers it most strongly, then average over the moments.
 
 # %%
 from vgs_lib.checkpoints import load_model, read_config
@@ -101,7 +101,7 @@ def place(row, right):
 check_place(place)
 
 # %% [markdown]
-# Now all figures at once, in both directions. The median rank is the place that half of the queries reach. **Mean average precision** is made for queries with several right answers: walk down the ranking, note at each right answer the share of right ones so far, and average. With one right answer it is the mean of 1 / rank. The third block makes use of that: there every picture counts as right that shows *something* that the caption names.
+# Now all figures at once, in both directions. The median rank is the place that half of the queries reach. **Mean average precision** is made for queries with several right answers: walk down the ranking, note at each right answer the share of right ones so far, and average. The third block makes use of that: there every picture counts as right that shows *something* that the caption names.
 #
 # The interval comes from the [bootstrap](glossary.md#bootstrap-interval): draw eighty captions from the eighty with replacement, compute the figure, repeat a thousand times, and keep the middle 95 %.
 
@@ -144,6 +144,8 @@ reciprocal_rank = (1 / places).mean()
 check_reciprocal_rank(reciprocal_rank, collection.scores)
 
 # %% [markdown]
+# You have met this number before: it is the mAP of the first block of the table. With one right answer, the share of right ones at its place is 1 / rank, and there is nothing else to average. With several right answers, as in the third block, the two differ.
+#
 # ## 4. Search pictures by voice
 #
 # Say something, or choose a clip: a caption of the set, or a person who names one thing. The pictures found are listed with their place and score, right ones are marked in green, and those too far down for the list are added at its end. Click a picture to look for your words in it.

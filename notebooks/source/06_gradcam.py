@@ -5,7 +5,7 @@
 #
 # **You will**
 # - write down the number to explain: the similarity to a spoken word, alone or minus that to other words;
-# - compute [Grad-CAM](glossary.md#grad-cam) by hand and compare six methods and 27 layers;
+# - compute [Grad-CAM](glossary.md#grad-cam) by hand and compare six methods, and the layers of the picture encoder;
 # - see which part of a [spectrogram](glossary.md#spectrogram) a word is recognised by, and what the speech encoder reads;
 # - measure the [faithfulness](glossary.md#faithfulness) of maps against noise and an edge filter.
 #
@@ -96,7 +96,7 @@ side, picture_in = ex.PictureSide(model), ex.picture_input(pixels)
 print("\n".join(layer.label for layer in ex.layers(side, picture_in)))
 
 # %% [markdown]
-# The numbers are channels, rows and columns. `encoder.backbone` is EfficientNet, which learned from labelled photographs; `inputs`, `blocks` and `output` were trained on spoken captions; `image_map` is what meets the sound.
+# With the settings above, these are 27 layers; the numbers are channels, rows and columns. `encoder.backbone` is EfficientNet, which learned from labelled photographs; `inputs`, `blocks` and `output` were trained on spoken captions; `image_map` is what meets the sound.
 #
 # ### Exercise 2: Grad-CAM by hand
 #
@@ -144,7 +144,7 @@ with_alt(
 )
 
 # %% [markdown]
-# LayerCAM and HiResCAM go with the word. GradCAM lights the castle for both words, and GradCAM++ lights the wrong thing each time: averaging threw away where the gradient was. That is no bug of Grad-CAM. It was made for classifiers that average over the places at the end; ours takes a maximum.
+# With the settings above, LayerCAM and HiResCAM go with the word, GradCAM lights the castle for both words, and GradCAM++ lights the wrong thing each time: averaging threw away where the gradient was. That is no bug of Grad-CAM. It was made for classifiers that average over the places at the end; ours takes a maximum.
 #
 # ### Exercise 3: one of them never listens
 #

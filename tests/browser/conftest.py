@@ -25,11 +25,12 @@ sys.path.insert(0, str(ROOT / "tests" / "unit"))  # for the toy world
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab: its address, its token and the folder it serves, a copy of ``notebooks``."""
+    """A running JupyterLab: its address, its token, the folder it serves, a copy of ``notebooks``, that of its runs."""
 
     address: str
     token: str
     folder: Path
+    runs: Path
 
     def url(self, notebook: str) -> str:
         """Where a notebook of the folder opens, in a workspace of its own: nothing else is open beside it."""
@@ -86,6 +87,7 @@ def run_lab(home: Path):
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "IPYTHONDIR": str(home / "ipython"),
+        "VGS_RUNS": str(home / "runs"),
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
@@ -93,7 +95,7 @@ def run_lab(home: Path):
     with open(home / "lab.log", "w") as log:
         server = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log)
     try:
-        running = Lab(f"http://127.0.0.1:{port}", token, folder)
+        running = Lab(f"http://127.0.0.1:{port}", token, folder, home / "runs")
         _wait_for(running, server, home / "lab.log")
         yield running
     finally:

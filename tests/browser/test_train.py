@@ -75,9 +75,9 @@ def restart(page) -> None:
     page.get_by_role("button", name="Confirm Kernel Restart").click()
 
 
-def history(runs, name):
+def history(runs, name, kind="step"):
     lines = (runs / name / "history.jsonl").read_text().splitlines()
-    return [entry for entry in map(json.loads, lines) if entry["kind"] == "step"]
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
 
 
 def test_start_pause_stop_restart_the_kernel_and_resume(open_notebook, dashboard_notebook):
@@ -170,3 +170,24 @@ def test_the_saved_notebook_with_a_dashboard_is_small(open_notebook, dashboard_n
         while "application/vnd.jupyter.widget-view+json" not in saved.read_text() and time.monotonic() < end:
             page.wait_for_timeout(200)
         assert "widget-view" in saved.read_text() and saved.stat().st_size < 100_000
+
+
+@pytest.mark.slow
+def test_the_notebook_trains_before_your_eyes(open_notebook, lab):
+    """The real notebook in its solved copy: steps rise while the cell runs, and far more is found than by chance."""
+    with open_notebook("solutions/02_train.ipynb") as page:
+        shown = Page(page)
+        page.wait_for_selector(".vgs-dashboard", timeout=120_000, state="attached")
+        page.wait_for_selector('.vgs-dashboard[data-state="training"][data-run="first"]', timeout=60_000)
+        steps = [shown.step]
+        while len(steps) < 3:  # nothing was trained before: the count rises from the beginning
+            steps.append(shown.beyond(steps[-1]))
+        assert steps[0] < 60 and int(shown.data("steps")) == 120
+        row = page.locator('tr[data-run="first"][data-finished="true"]')
+        row.wait_for(timeout=120_000, state="attached")
+        assert row.get_attribute("data-step") == "120"
+        said = page.locator('[data-mime-type="application/vnd.jupyter.stdout"]')
+        said.filter(has_text="at least five times chance: True").wait_for(timeout=60_000, state="attached")
+        reached = [entry["speech_to_image_r10"] for entry in history(lab.runs / "02_train", "first", "evaluation")]
+        assert reached[-1] > 5 * 10 / 200 and len(reached) >= 2
+        assert not page.errors

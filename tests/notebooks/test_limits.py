@@ -49,6 +49,17 @@ def test_a_notebook_within_its_limits_passes_and_is_reported(tmp_path):
     assert "3 passed" in ran.stdout and "KB executed" in ran.stdout
 
 
+def test_no_training_run_is_there_at_the_start_and_none_is_left(tmp_path):
+    runs = ["from vgs_lib import paths\nassert not list(paths.runs().iterdir())\n(paths.runs() / 'first').mkdir()"]
+    runs += [f"open({str(tmp_path / 'seen')!r}, 'a').write(f'{{paths.runs()}} ')"]
+    limits = {"KEPT = (": 'KEPT = ("seen", '}
+    for _ in range(2):
+        ran = run(tmp_path, runs, limits=limits)
+        assert ran.returncode == 0, ran.stdout
+    folders = (tmp_path / "seen").read_text().split()
+    assert len(set(folders)) == 2 and not any(Path(folder).exists() for folder in folders)
+
+
 def test_another_text_fails(tmp_path):
     ran = run(tmp_path, ["# NBVAL_CHECK_OUTPUT\nprint(2)"], printed="1\n")
     assert ran.returncode == 1 and "1 failed, 1 passed" in ran.stdout

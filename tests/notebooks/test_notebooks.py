@@ -60,14 +60,50 @@ def test_the_committed_copies_are_what_their_sources_give():
 @every_notebook
 def test_the_students_copy_differs_in_blanks_and_links_only(source):
     student, solution = both(source)
+    exercises = [cell for cell in source.read_text("utf-8").split("# %%") if "# SOLUTION" in cell]
     for blank, solved in zip(student.cells, solution.cells, strict=True):
         assert (blank.cell_type, blank.id, blank.metadata) == (solved.cell_type, solved.id, solved.metadata)
         if blank.cell_type == "markdown":
             assert blank.source == re.sub(r"(\]\(|src=\")\.\./", r"\1", solved.source)
         elif is_exercise(blank):
             assert blank.source != solved.source
+            assert filled(blank.source, exercises.pop(0)) == solved.source
         else:
             assert blank == solved, blank.source
+    assert exercises == []
+
+
+def filled(blank: str, exercise: str) -> str:
+    """A student's cell with each blank replaced, in order, by the solution that the source has for it."""
+    done, rest = "", blank + "\n"
+    for part in exercise.split("# SOLUTION\n")[1:]:
+        solution, part = part.split("# BLANK\n")
+        commented = part.split("# END")[0].rstrip(" ").splitlines()
+        empty = "".join(line.replace("# ", "", 1) + "\n" for line in commented)
+        assert rest.count(empty) == 1, f"expected once in the students' cell:\n{empty}"
+        before, rest = rest.split(empty)
+        done += before + solution[: solution.rindex("\n") + 1]
+    return (done + rest).rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "student, same",
+    [
+        ("x = 1\ny = None\ncheck(y)", True),
+        ("x = 3\ny = None\ncheck(y)", False),
+        ("x = 1\ny = None\nprint(x)\ncheck(y)", False),
+        ("y = None\ncheck(y)", False),
+    ],
+)
+def test_a_students_cell_is_held_to_the_solution_outside_of_its_blanks(student, same):
+    exercise = "\nx = 1\n# SOLUTION\ny = x + 1\n# BLANK\n# y = None\n# END\ncheck(y)\n"
+    assert (filled(student, exercise) == "x = 1\ny = x + 1\ncheck(y)") is same
+
+
+def test_a_students_cell_needs_the_blank_of_the_source():
+    exercise = "\n# SOLUTION\ny = 2\n# BLANK\n# y = None\n# END\n"
+    with pytest.raises(AssertionError, match="expected once"):
+        filled("y = 4", exercise)
 
 
 @every_notebook

@@ -199,6 +199,25 @@ def test_folder_of_pickled_weights_is_refused(tmp_path):
         load_model(tmp_path)
 
 
+def test_writers_of_one_file_in_one_process_do_not_meet(tmp_path):
+    path, names = tmp_path / "file", []
+
+    def outer(target):
+        names.append(target.name)
+        target.write_text("outer")
+        write_atomically(path, inner)  # while the first one is at it
+        assert path.read_text() == "inner" and target.read_text() == "outer"
+
+    def inner(target):
+        names.append(target.name)
+        target.write_text("inner")
+
+    write_atomically(path, outer)
+    assert path.read_text() == "outer" and os.listdir(tmp_path) == ["file"]
+    assert len(set(names)) == 2
+    assert all(name.startswith(f".file.{os.getpid()}.") and name.endswith(".partial") for name in names)
+
+
 def test_atomic_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "file"
     write_atomically(path, lambda target: target.write_text("old"))
@@ -212,6 +231,7 @@ def test_atomic_write_keeps_the_old_file(tmp_path):
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
     (tmp_path / ".file.77.partial").write_text("half")
+    (tmp_path / ".file.77.0a1b2c3d.partial").write_text("half")
     (tmp_path / ".keep").write_text("")
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".keep", "file"]

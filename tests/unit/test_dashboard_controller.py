@@ -17,6 +17,7 @@ from vgs_lib.training_history import LABELS, Run, curves_figure, entry_of, read_
 from vgs_lib.widgets.progress import FillingClock
 from vgs_lib.widgets.training_choices import plan_of
 from vgs_lib.widgets.training_controller import TrainingController
+from vgs_lib.widgets.training_runs import claim, free_name, is_claimed, release
 
 
 def until(condition, seconds=20.0):
@@ -221,6 +222,72 @@ def test_one_run_at_a_time_and_no_name_twice(tmp_path):
     assert other.name == f"{first.name}-2" and other.plan.fit.learning_rate == 0.5
     assert control.train(name=first.name) is first
     assert control.train(name=first.name, learning_rate=0.5) is other
+
+
+def test_two_controllers_never_train_one_run_at_a_time(tmp_path, whole):
+    first = TrainingController(ToyStudy(pause=0.03), tmp_path)
+    assert first.start(name="one")
+    early = TrainingController(ToyStudy(), tmp_path)
+    assert not early.start(name="one") and "one is going on already, begun by another dashboard" in early.status
+    until(lambda: first.current is not None and first.current.step >= 2)
+    second = TrainingController(ToyStudy(), tmp_path / ".." / tmp_path.name)  # the same folder in other words
+    assert not second.resume("one") and second.failed and "is going on already" in second.status
+    assert second.state == "idle"
+    with pytest.raises(TrainingError, match="going on already"):
+        second.train(name="one")
+    assert second.train(name="two").finished  # another run may go on beside it
+    first.wait()
+    assert first.state == "finished" and losses(first.current) == losses(whole)
+    assert read_run(tmp_path / "one").entries == first.current.entries
+    assert second.train(name="one").curve("loss") == whole.curve("loss")  # which is read again, not trained again
+    assert second.shown == ["two", "one"] or second.shown == ["one", "two"]
+
+
+def test_a_run_that_another_controller_stopped_goes_on_from_where_it_is_now(tmp_path, whole):
+    first = TrainingController(ToyStudy(pause=0.02), tmp_path)
+    first.start(name="one")
+    until(lambda: first.current is not None and first.current.step >= 2)
+    second = TrainingController(ToyStudy(), tmp_path)  # knows the first steps only
+    known = second.runs["one"].step
+    until(lambda: first.current.step >= known + 3)
+    first.close()
+    assert second.resume("one")
+    second.wait()
+    assert losses(second.current) == losses(whole) and second.current.step == 12
+
+
+def test_a_run_is_free_again_after_an_error_a_refusal_and_a_stop(tmp_path):
+    first, second = (TrainingController(ToyStudy(), tmp_path) for _ in range(2))
+    for wrong in ({"image": "large pictures"}, {"batch_size": 5}):
+        assert first.start(name="one", **wrong)
+        first.wait()
+        assert first.state == "failed" and not is_claimed(tmp_path / "one")
+    (tmp_path / "one").mkdir()
+    assert not first.start(name="one") and "already" in first.status
+    assert not is_claimed(tmp_path / "one")
+    (tmp_path / "one").rmdir()
+    first.study.pause = 0.02
+    assert first.start(name="one")
+    until(lambda: first.current is not None and first.current.step >= 1)
+    assert is_claimed(tmp_path / "one")
+    first.on_change = lambda: ended.append(is_claimed(tmp_path / "one")) if first.state == "stopped" else None
+    ended = []
+    first.close()
+    assert ended and not any(ended)  # whoever sees "stopped" can resume at once
+    assert second.resume("one")
+    second.wait()
+    assert second.state == "finished" and not is_claimed(tmp_path / "one")
+
+
+def test_a_name_that_nobody_chose_is_not_that_of_a_run_that_is_being_prepared(tmp_path):
+    claim(tmp_path / "misa-1")
+    try:
+        assert free_name(tmp_path, "misa") == "misa-2"
+        with pytest.raises(TrainingError, match="The run misa-1 is going on already"):
+            claim(tmp_path / "misa-1")
+    finally:
+        release(tmp_path / "misa-1")
+    assert free_name(tmp_path, "misa") == "misa-1"
 
 
 def test_choices_make_the_recipe():

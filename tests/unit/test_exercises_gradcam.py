@@ -23,6 +23,7 @@ def products(image_map):
         (lambda x: ..., "Not answered yet"),
         (lambda x: products(x).max(dim=0).values.mean().item(), "float; a target must stay a tensor"),
         (lambda x: products(x.detach()).max(dim=0).values.mean(), "cut off"),
+        (lambda x: products(IMAGE.clone().requires_grad_(True)).max(dim=0).values.mean(), "cut off"),
         (lambda x: products(x).max(dim=0).values, "shape [3]"),
         (lambda x: products(x).mean(), "mean over places and frames"),
         (lambda x: products(x).max(), "best frame"),
@@ -71,6 +72,8 @@ def test_ignores():
     one = np.ones((2, 2))
     maps = {"GradCAM": (one, 2 * one), "EigenCAM": (one, one)}
     assert check_ignores("EigenCAM", maps) == RIGHT
+    nothing = {"GradCAM": (0 * one, 0 * one), "EigenCAM": (one, one), "LayerCAM": (0 * one, one)}
+    assert "zero everywhere" in check_ignores("GradCAM", nothing) and "differ" in check_ignores("LayerCAM", nothing)
     assert "differ, by 100%" in check_ignores("GradCAM", maps)
     assert "expected one of GradCAM, EigenCAM" in check_ignores("eigen", maps)
     assert "Not answered" in check_ignores(None, maps)

@@ -43,6 +43,13 @@ def test_each_wrong_iou_has_its_hint(masks, answer, hint):
     assert check_iou(answer, *masks) == hint
 
 
+def test_iou_of_an_empty_region_or_two():
+    empty, mask = torch.zeros(5, 10, dtype=torch.bool), torch.eye(5, 10) > 0
+    for pair in ((empty, mask), (mask, empty), (empty, empty)):
+        assert check_iou(0.0, *pair) == RIGHT
+        assert "0.300 is off" in check_iou(0.3, *pair)
+
+
 def unflattened(heat, mask):
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     return mask[row, column]
@@ -50,7 +57,13 @@ def unflattened(heat, mask):
 
 @pytest.mark.parametrize(
     "function",
-    [unflattened, lambda heat, mask: mask.flatten()[heat.argmax()], lambda h, m: bool(m[h == h.max()].all())],
+    [
+        unflattened,
+        lambda heat, mask: mask.flatten()[heat.argmax()],
+        lambda h, m: bool(m[h == h.max()].all()),
+        lambda h, m: m.numpy().flatten()[h.numpy().argmax()],
+        lambda h, m: m.numpy()[h.numpy() == h.numpy().max()][:1],
+    ],
 )
 def test_right_pointing(function):
     assert check_pointing(function) == RIGHT
@@ -64,6 +77,8 @@ def test_right_pointing(function):
         (lambda heat, mask: ..., "Not answered yet: the function returns nothing."),
         (lambda heat, mask: None, "Not answered yet: the function returns nothing."),
         (lambda heat, mask: mask, "Expected one value (true or false), found a tensor [4, 4]."),
+        (lambda heat, mask: mask.numpy(), "Expected one value (true or false), found a tensor [4, 4]."),
+        (lambda heat, mask: mask.numpy()[:0, 0], "Expected one value (true or false), found a tensor [0]."),
         (lambda heat, mask: False, "your function says it does not."),
         (lambda heat, mask: True, "your function says it lies inside."),
         (lambda heat, mask: heat[mask].sum() > heat[~mask].sum() / 3, "only that one counts."),

@@ -98,12 +98,20 @@ def test_the_share_of_the_mask_is_the_chance_of_a_random_pixel(answer):
         (8.0, "A probability lies between 0 and 1; found 8."),
         (-0.125, "A probability lies between 0 and 1; found -0.125."),
         (float("nan"), "A probability lies between 0 and 1; found nan."),
-        (0.5, "0.500 is too high. What share of all pixels is true in the mask?"),
-        (0.1235, "0.123 is too low. What share of all pixels is true in the mask?"),
+        (0.5, "0.5 is too high. What share of all pixels is true in the mask?"),
+        (0.1238, "0.124 is too low. What share of all pixels is true in the mask?"),
     ],
 )
 def test_each_mistake_with_the_chance_has_its_hint(answer, hint):
     assert check_chance(answer, MASK) == hint
+
+
+def test_a_small_thing_needs_its_own_share():
+    mask = np.zeros((50, 50), bool)
+    mask[7, 30:32] = True  # 0.0008
+    assert check_chance(mask.mean(), mask) == RIGHT == check_chance(0.0008, mask)
+    assert check_chance(0, mask) == "0 is too low. What share of all pixels is true in the mask?"
+    assert "too high" in check_chance(0.0009, mask) and "percentage" in check_chance(0.08, mask)
 
 
 FOUND = [

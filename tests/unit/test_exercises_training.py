@@ -53,7 +53,8 @@ def test_a_model_that_knows_nothing_has_that_loss():
         (6.0, "in bits"),
         (math.log10(64), "base 10"),
         (1 / 64, "What does the loss take of it?"),
-        (math.log(63), "Nearly"),
+        (math.log(63), "Nearly: the right pair is among those"),
+        (4.16, "Nearly: give three decimals"),
         (2 * math.log(64), "averaged, not added"),
         (-1.0, "never negative; found -1."),
         (1.0, "Too small"),
@@ -63,6 +64,12 @@ def test_a_model_that_knows_nothing_has_that_loss():
 def test_each_mistake_about_the_first_loss_has_its_hint(answer, hint):
     found = check_first_loss(answer, 64)
     assert hint in found and "4.1" not in found
+
+
+@pytest.mark.parametrize("batch_size", [8, 64, 192, 2000])
+def test_the_first_loss_of_one_pair_less_is_never_right(batch_size):
+    assert check_first_loss(math.log(batch_size), batch_size) == RIGHT
+    assert "Nearly: the right pair" in check_first_loss(math.log(batch_size - 1), batch_size)
 
 
 def test_the_temperature_undoes_the_logarithm_of_the_scale():
@@ -131,6 +138,8 @@ def test_right_losses_are_right(function):
         (lambda s, t: torch.tensor(math.nan), "overflow"),
         (lambda s, t: s @ t, "It fails for scores [6, 6]"),
         (lambda s, t: natural(s, 0.5), "Right for six pairs, but not"),
+        (lambda s, t: natural(s, t) + 0 * s[5, 5], "is a size written into it"),
+        (lambda s, t: natural(s, t) if len(s) == 6 else s[0], "is a size written into it"),
         (lambda s, t: -(torch.log((s / t).exp().diagonal() / (s / t).exp().sum(1)) +
                         torch.log((s / t).exp().diagonal() / (s / t).exp().sum(0))).mean() / 2,
          "Right for six pairs, but not"),

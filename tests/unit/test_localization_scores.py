@@ -237,6 +237,13 @@ def test_frames_that_lag_behind_are_read_later(located):
         torch.testing.assert_close(word.heat, other.heat)
 
 
+def test_freed_memory_is_given_back_before_and_after_each_few_scenes(monkeypatch):
+    calls = []
+    monkeypatch.setattr(scores, "trim", lambda: calls.append(1))
+    scores.locate_words(Model(), [as_scene(p) for p in toy.scenes(1 + 2 * scores.BATCH)])
+    assert len(calls) == 1 + 3
+
+
 def test_scenes_without_a_named_mask_are_refused():
     scene = as_scene(toy.scenes(1)[0])
     scene.objects = []

@@ -27,9 +27,9 @@ def check_target(target: Callable, image_map: Tensor, query: Tensor) -> str:
         return f"It returns {type(found).__name__}; a target must stay a tensor, or no gradient can flow back."
     if found.numel() != 1:
         return f"It returns shape {list(found.shape)}, expected one number. Which axes are left to reduce?"
-    if not found.requires_grad:
+    gradient = torch.autograd.grad(found.sum(), leaf, allow_unused=True)[0] if found.requires_grad else None
+    if gradient is None:
         return "The number is cut off from its argument: no item, detach or no_grad on the way."
-    (gradient,) = torch.autograd.grad(found.sum(), leaf)
     products = torch.einsum("dhw,dt->hwt", leaf.detach(), query).flatten(0, 1)  # [h w, T]
     value = float(found.detach())
     if _close(value, products.amax(dim=0).mean()):
@@ -95,12 +95,14 @@ def check_sign(answer, raw: np.ndarray, mask: np.ndarray) -> str:
 
 
 def check_ignores(answer, maps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    """Is ``answer`` the name of the one method in ``maps`` whose two maps, of two queries, are the same?"""
+    """Is ``answer`` the name of the one method in ``maps`` whose two maps, of two queries, are equal and not zero?"""
     if unfit := blank(answer, "the name of a method"):
         return unfit
     if answer not in maps:
         return f"Found {answer!r}, expected one of {', '.join(maps)}."
     one, other = maps[answer]
+    if not np.any(one) and not np.any(other):
+        return f"Both maps of {answer} are zero everywhere and say nothing. Look for one that shows something, twice."
     if np.array_equal(one, other):
         return RIGHT
     share = float(np.abs(one - other).sum() / max(np.abs(one).sum(), 1e-30))

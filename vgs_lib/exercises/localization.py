@@ -1,5 +1,6 @@
 """Checks of ``04_localization``. Shapes: h w grid, Y X pixels, K thresholds."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,14 +18,14 @@ def check_iou(answer, region: Tensor, mask: Tensor) -> str:
         return unfit
     answer = float(answer)
     both, either = int((region & mask).sum()), int((region | mask).sum())
-    if abs(answer - both / either) < CLOSE:
+    if abs(answer - both / max(1, either)) < CLOSE:  # two empty masks share nothing
         return RIGHT
     if answer in (both, either):
         return "That is a number of pixels. IoU is a share: one number of pixels over another."
     for name, part in (("region", region), ("mask", mask)):
-        if abs(answer - both / int(part.sum())) < CLOSE:
+        if part.any() and abs(answer - both / int(part.sum())) < CLOSE:
             return f"You divided by the pixels of the {name} alone: which pixels lie in the one or in the other?"
-    if abs(answer - both / int(region.sum() + mask.sum())) < CLOSE:
+    if either and abs(answer - both / int(region.sum() + mask.sum())) < CLOSE:
         return "You divided by the sum of both areas: what they share is counted twice there."
     if abs(answer - both / region.numel()) < CLOSE:
         return "You divided by the whole picture: only pixels of the region or the mask count."
@@ -46,7 +47,7 @@ def check_pointing(function: Callable) -> str:
             return f"On a heatmap {list(heat.shape)} your function fails with {type(error).__name__}: {error}"
         if found is None or found is ...:
             return "Not answered yet: the function returns nothing."
-        if getattr(found, "numel", lambda: 1)() != 1:
+        if math.prod(getattr(found, "shape", ())) != 1:  # a tensor or a numpy array
             return f"Expected one value (true or false), found a tensor {list(found.shape)}."
         if bool(found) != wanted:
             return hint

@@ -1,5 +1,6 @@
 """Checks of ``00_tour``. Shapes: H W grid, T frames."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from vgs_lib.prompting import Match, Prompt
 
 
 def check_moment(answer, prompt: Prompt) -> str:
-    """Is ``answer`` the second at which the strongest heat of ``prompt`` is found, to one frame?"""
+    """Is ``answer`` a second in the frame with the strongest heat of ``prompt``, or one frame before or after it?"""
     if unfit := blank(answer, "a number of seconds") or not_a_number(answer):
         return unfit
     answer, step = float(answer), prompt.seconds_per_frame
@@ -26,22 +27,22 @@ def check_moment(answer, prompt: Prompt) -> str:
 
 
 def check_chance(answer, mask: np.ndarray) -> str:
-    """Is ``answer`` the probability that a random pixel lies in ``mask`` (bool [H, W]), to one part in a thousand?"""
+    """Is ``answer`` the probability that a random pixel lies in ``mask`` (bool [H, W]), to half a percent of it?"""
     if unfit := blank(answer, "a probability from 0 to 1") or not_a_number(answer):
         return unfit
     answer, count = float(answer), int(mask.sum())
     share = count / mask.size
-    if abs(answer - share) < 0.001:
+    if math.isclose(answer, share, rel_tol=0.005):
         return RIGHT
     if answer == count:
         return "That is how many pixels show the thing. Out of how many?"
-    if abs(answer - 100 * share) < 0.1:
+    if math.isclose(answer, 100 * share, rel_tol=0.005):
         return "That is a percentage: expected a probability from 0 to 1."
     if abs(answer - (1 - share)) < 0.001:
         return "That is the probability to miss."
     if not 0 <= answer <= 1:
         return f"A probability lies between 0 and 1; found {answer:g}."
-    return f"{answer:.3f} is too {'high' if answer > share else 'low'}. What share of all pixels is true in the mask?"
+    return f"{answer:.3g} is too {'high' if answer > share else 'low'}. What share of all pixels is true in the mask?"
 
 
 def check_rank(answer, found: Sequence[Match], picture: str) -> str:

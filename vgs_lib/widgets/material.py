@@ -56,7 +56,8 @@ def tour_material(stamps, *, num_scenes=16, num_pictures=200, num_clips=60, spli
         num_scenes: scenes for the gallery.
         num_pictures: pictures in all; the rest are single stamps, those that people name first.
         num_clips: recordings of each kind (people, synthetic voices).
-        split: split of the scenes and the synthetic voices.
+        split: split of the scenes and the synthetic voices; with "validation" the people are those of
+            ``validation-human-en`` too, so that what is chosen by ear is chosen on validation.
         seed: which scenes, which clips.
         size: pixels of a picture's side.
 
@@ -75,7 +76,8 @@ def tour_material(stamps, *, num_scenes=16, num_pictures=200, num_clips=60, spli
     for concept in (named + others)[: num_pictures - num_scenes]:
         load = lambda concept=concept: stamps.alone(concept.id, size=size // 2)[0]
         pictures.append(Picture(concept.id, concept.text, load))
-    return pictures, _people_clips(stamps, named[:num_clips]) + _voice_clips(stamps, named[:num_clips], split)
+    heard = [c for c in named if split != "validation" or stamps.human_split(c.id, "en") == "validation-human-en"]
+    return pictures, _people_clips(stamps, heard[:num_clips]) + _voice_clips(stamps, named[:num_clips], split)
 
 
 def scene_pictures(stamps, split: str, count: int, *, seed: int = 0, size: int = 448) -> list[Picture]:

@@ -6,15 +6,13 @@ restarted kernel, shows its runs again and resumes them exactly.
 
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import count
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from vgs_lib.data.banks import Filling
@@ -22,15 +20,15 @@ from vgs_lib.errors import TrainingError, VgsError
 from vgs_lib.memory import give_back
 from vgs_lib.recipes import Recipe
 from vgs_lib.training import EvaluationEvent, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
-from vgs_lib.training_history import COLOURS, LABELS, Run, read_runs
+from vgs_lib.training_history import LABELS, Run, read_runs
 from vgs_lib.widgets.progress import FillingClock
 from vgs_lib.widgets.training_choices import LISTS, default_choices, plan_of
+from vgs_lib.widgets.training_runs import claim, curves_of, free_name, read_again, release, run_of
 from vgs_lib.word_study import Study
 
 _log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.4  # between two updates of what is shown
-MAX_POINTS = 600  # of a curve that is sent to the browser
 BUSY = ("filling", "training", "paused", "stopping")
 
 
@@ -65,24 +63,25 @@ class TrainingController:
     def start(self, **chosen: Any) -> bool:
         """Begin a new run with these choices; False, with the reason in ``status``, if it cannot begin."""
 
-        def new() -> Run:
+        def find() -> Run:
             plan = self._plan(chosen)
-            if (self.folder / plan.name).exists():
-                raise TrainingError(f"Name: there is a run {plan.name!r} already; choose another name, or resume it.")
             return Run(self.folder / plan.name, plan)
 
-        return self._begin(new)
+        def check(run: Run) -> None:
+            if run.folder.exists():
+                raise TrainingError(f"Name: there is a run {run.name!r} already; choose another name, or resume it.")
+
+        return self._begin(find, check)
 
     def resume(self, name: str) -> bool:
         """Go on with a run after its last checkpoint; False, with the reason in ``status``, if that cannot be."""
 
-        def old() -> Run:
-            run = self._known(name)
+        def check(run: Run) -> None:
+            self._read_again()
             if run.finished:
                 raise TrainingError(f"The run {name} has done all its steps; start another one.")
-            return run
 
-        return self._begin(old)
+        return self._begin(lambda: self._known(name), check)
 
     def train(self, *, name: str = "", **chosen: Any) -> Run:
         """Begin a run and block until it ends or is stopped.
@@ -91,7 +90,10 @@ class TrainingController:
         choices this one is called ``name-2``. Raises :class:`TrainingError` with the sentence of ``status`` if it
         cannot begin or fails.
         """
-        run, name = self._run_of(name, chosen) if name else (None, "")
+        self._read_again()
+        run = None
+        if name:
+            run, name = run_of(self.runs, self.folder, name, lambda name: self._plan({**chosen, "name": name}))
         if run is not None and run.finished:
             return run
         if not (self.resume(name) if run is not None else self.start(name=name, **chosen)):
@@ -101,18 +103,14 @@ class TrainingController:
             raise TrainingError(self.status)
         return self.current
 
-    def _run_of(self, name: str, chosen: dict[str, Any]) -> tuple[Run | None, str]:
-        """The run of that name and these choices, or None and a free name for it."""
-        for number in count(1):
-            candidate = name if number == 1 else f"{name}-{number}"
-            run = self.runs.get(candidate)
-            if run is not None and run.plan == self._plan({**chosen, "name": candidate}):
-                return run, candidate
-            if run is None and not (self.folder / candidate).exists():
-                return None, candidate
-
     def _plan(self, chosen: dict[str, Any]) -> Recipe:
-        return plan_of(self.study, chosen, self._free_name)
+        return plan_of(self.study, chosen, lambda stem: free_name(self.folder, stem))
+
+    def _read_again(self) -> None:
+        """Another controller over this folder may have trained since it was read."""
+        with self._lock:
+            if self.state not in BUSY:
+                self.shown += read_again(self.runs, self.folder)
 
     def pause(self) -> None:
         """Wait before the next step, until `proceed` or `stop`."""
@@ -155,6 +153,8 @@ class TrainingController:
 
     def _known(self, name: str) -> Run:
         if name not in self.runs:
+            self._read_again()
+        if name not in self.runs:
             raise TrainingError(f"There is no run {name!r}; there are {', '.join(self.runs) or 'none yet'}.")
         return self.runs[name]
 
@@ -168,40 +168,49 @@ class TrainingController:
         self.stop()
         self.wait()
 
-    def _begin(self, make: Callable[[], Run]) -> bool:
-        with self._lock:
+    def _begin(self, find: Callable[[], Run], check: Callable[[Run], None]) -> bool:
+        """Train the run that ``find`` gives, if ``check``, asked when no other can begin it, does not raise."""
+        with self._lock, ExitStack() as undo:
             if self.state in BUSY:
                 self._say("A run is going on; stop it before you begin another one.", failed=True)
                 return False
             try:
-                run = make()
+                run = find()
+                claim(run.folder)
+                undo.callback(release, run.folder)
+                check(run)
             except VgsError as error:
                 self._say(str(error), failed=True)
                 return False
             self._stop.clear()
             self._go.set()
             self.progress, self.current = {}, None
-            self._set("filling", f"Preparing {run.name}.")
             self._thread = threading.Thread(target=self._work, args=(run,), daemon=True, name="training")
+            undo.callback(setattr, self, "state", self.state)
+            self._set("filling", f"Preparing {run.name}.")
             self._thread.start()
+            undo.pop_all()  # the thread releases it
         return True
 
     def _work(self, run: Run) -> None:
+        """Train, then say how it ended, when the run's folder is free again."""
         try:
-            self._train(run)
+            end = self._train(run)
         except VgsError as error:
-            self._set("failed", str(error))
+            end = "failed", str(error)
         except Exception as error:  # in a thread of its own: a person must see it
             _log.exception("the run %s failed", run.name)
-            self._set("failed", f"Something went wrong: {type(error).__name__}: {error}")
+            end = "failed", f"Something went wrong: {type(error).__name__}: {error}"
         finally:
-            give_back()
+            release(run.folder)
+        give_back()
+        self._set(*end)
 
-    def _train(self, run: Run) -> None:
+    def _train(self, run: Run) -> tuple[str, str]:
+        """(state, sentence) at the end of the run."""
         prepared = self.study.prepare(run.plan)
         if not self._fill(getattr(prepared.batches, "fill", None)):
-            self._set("stopped", "Stopped. What was computed is kept; the next start goes on from there.")
-            return
+            return "stopped", "Stopped. What was computed is kept; the next start goes on from there."
         give_back()
         run.chance = dict(prepared.chance)
         run.create()
@@ -220,30 +229,26 @@ class TrainingController:
             directory=run.checkpoints,
             should_stop=self._wait_or_stop,
         )
-        fresh = True
+        fresh, total = True, run.plan.fit.steps
         for event in events:
             if fresh:  # a run that goes on forgets the steps after its checkpoint, which come again
                 run.forget_after(event.step if isinstance(event, ResumedEvent) else 0)
                 fresh = False
             self._take(run, event)
+        if isinstance(event, StoppedEvent):
+            return "stopped", f"Stopped after step {event.step} of {total}, with a checkpoint. Resume goes on exactly."
+        return "finished", f"{run.name} has done all {total} steps."
 
     def _take(self, run: Run, event: Any) -> None:
-        total = run.plan.fit.steps
         if isinstance(event, StepEvent | EvaluationEvent | FinishedEvent):
             run.add(event)
         if isinstance(event, StepEvent):
-            left = event.seconds_left
-            self.progress = {"name": "training", "done": event.step, "total": total, "seconds_left": left}
+            self.progress = self.progress | {"done": event.step, "seconds_left": event.seconds_left}
             self._changed(event.step == 1)
         elif isinstance(event, EvaluationEvent):
             self._changed(True)
-        elif isinstance(event, StoppedEvent):
-            self._set(
-                "stopped", f"Stopped after step {event.step} of {total}, with a checkpoint. Resume goes on exactly."
-            )
         elif isinstance(event, FinishedEvent):
-            self.progress |= {"done": event.step, "seconds_left": 0.0}
-            self._set("finished", f"{run.name} has done all {total} steps.")
+            self.progress = self.progress | {"done": event.step, "seconds_left": 0.0}
 
     def _wait_or_stop(self) -> bool:
         self._go.wait()
@@ -259,10 +264,6 @@ class TrainingController:
             if self._stop.is_set():
                 return False
         return not self._stop.is_set()
-
-    def _free_name(self, stem: str) -> str:
-        stem = re.sub(r"[^\w]+", "-", stem).strip("-") or "run"
-        return next(n for i in range(1, 10**6) if not (self.folder / (n := f"{stem}-{i}")).exists())
 
     def _set(self, state: str, sentence: str) -> None:
         with self._lock:
@@ -281,12 +282,7 @@ class TrainingController:
     def message(self) -> tuple[dict, list[bytes]]:
         """Everything that is shown, and for each run one buffer: float32 steps and values of its curves in turn."""
         with self._lock:
-            runs, buffers = [], []
-            for index, run in enumerate(self.runs.values()):
-                curves = {name: run.curve(name, most=MAX_POINTS) for name in run.figures()}
-                buffers.append(b"".join(np.float32(points).tobytes() for points in curves.values()))
-                look = {"colour": COLOURS[index % len(COLOURS)], "dash": index // len(COLOURS)}
-                runs.append(run.summary() | look | {"curves": [[k, len(v[0])] for k, v in curves.items()]})
+            runs, buffers = curves_of(self.runs.values())
             content = {
                 "type": "training",
                 "state": self.state,
