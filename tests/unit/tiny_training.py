@@ -160,6 +160,8 @@ def several(out: str) -> None:
         figures["error"] = str(error)
     save_file({k: t.contiguous() for k, t in tensors.items()}, folder / f"{rank}.safetensors")
     (folder / f"{rank}.json").write_text(json.dumps(figures))
+    distributed.wait()
+    torch.distributed.destroy_process_group()  # left to the interpreter's end, its threads may abort the process
 
 
 if __name__ == "__main__":
