@@ -215,7 +215,10 @@ def test_unknown_names_and_folders_without_sources_are_said(folder, tmp_path, ca
 
 
 def test_record_and_measure_run_the_solution_in_a_kernel(folder, source, capsys, monkeypatch):
-    extra = "\n# %%\nimport os\nblock = b'x' * 100_000_000\nimport time; time.sleep(0.6)\nprint(os.environ.get('OMP_NUM_THREADS'), os.getcwd())\n"
+    extra = (
+        "\n# %%\nimport os, time\nblock = b'x' * 100_000_000\ntime.sleep(0.6)  # long enough to be looked at\n"
+        "print(os.environ.get('OMP_NUM_THREADS'), os.getcwd())\n"
+    )
     source.write_text(SOURCE + extra, encoding="utf-8")
     assert command("--folder", folder, "--record", "00_one") == 0
     captured = capsys.readouterr()
