@@ -12,7 +12,7 @@
 # %% tags=["parameters"]
 split = "test-hard"  # up to six things, noise, rooms, things left unsaid; voices never heard in training
 num_scenes = 80  # pictures, each with its spoken caption
-num_large = 200  # pictures of the larger set at the end
+num_large = 150  # pictures of the larger set at the end
 num_queries = 30  # captions that search the larger set
 seed = 0  # of the intervals and of the search index
 
@@ -204,7 +204,7 @@ for mistake in worst(collection.scores, 2, collection.right):
 # - **one vector a picture**: average all places, average all moments, one product. This is [SISA](glossary.md#sisa), and small things vanish in the average;
 # - **a vector for every place**: each moment asks for the places nearest to it, and pictures collect what their places bring. That is what MISA's maximum looks for, at the price of 196 vectors a picture.
 #
-# The larger set is small beside the web, so that it fits a small machine: 200 scenes like those above, the first of them those of our set. But the index by place holds 39,200 vectors, every one of them the real encoding of a place, and that is enough to see what an index gains and loses.
+# The larger set is small beside the web, so that it fits a small machine: 150 scenes like those above, the first of them those of our set. But the index by place holds 29,400 vectors, every one of them the real encoding of a place, and that is enough to see what an index gains and loses.
 
 # %%
 from vgs_lib.data.scenes import Scenes
@@ -219,7 +219,7 @@ len(pooled.index), len(by_place.index)  # vectors
 # %% [markdown]
 # The first index is exact: it compares a query with all of its few vectors. The second one is approximate. **IVF** sorts the vectors into a few hundred lists by k-means and looks only into the lists nearest to a query; the number of lists it opens (the *effort* in the table) buys recall with time. (The other common kind, HNSW, links each vector to some neighbours and walks along the links: `kind="hnsw"`.)
 #
-# **Predict first.** Twenty of the 200 pictures may go on the short list. How many of the ten that the exact search finds will be on it, with one vector a picture and with 196?
+# **Predict first.** Twenty of the 150 pictures may go on the short list. How many of the ten that the exact search finds will be on it, with one vector a picture and with 196?
 
 # %%
 from vgs_lib.retrieval_report import measure, search_plot, search_table
