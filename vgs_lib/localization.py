@@ -15,38 +15,6 @@ from torch.nn import functional as F
 from vgs_lib import similarity
 
 
-def word_heatmap(matchmap: Tensor, start: float, end: float, seconds_per_frame: float) -> Tensor:
-    """The mean of a matchmap over the time of a word; a frame partly inside counts by its part inside.
-
-    Args:
-        matchmap: ``[..., H, W, T]``; frame t spans t to t + 1 times ``seconds_per_frame``.
-        start: where the word begins, in seconds.
-        end: where it ends; what lies outside the frames is left out.
-        seconds_per_frame: front-end hop x pooling, in seconds.
-
-    Returns:
-        ``[..., H, W]``.
-
-    Raises:
-        ValueError: an empty or backward span, one that meets no frame, or seconds per frame not above 0.
-    """
-    num_frames = matchmap.shape[-1]
-    if not seconds_per_frame > 0:
-        raise ValueError(f"seconds_per_frame is {seconds_per_frame}; expected a number above 0")
-    if not start < end:
-        raise ValueError(f"the word spans {start} to {end} s; expected start < end")
-    begin = torch.arange(num_frames, dtype=torch.float64) * seconds_per_frame
-    inside = (begin + seconds_per_frame).clamp(max=end) - begin.clamp(min=start)  # seconds, [T]
-    heard = (inside > 0).nonzero().flatten()
-    if not len(heard):
-        raise ValueError(
-            f"the word spans {start} to {end} s and meets none of the {num_frames} frames, "
-            f"which span 0 to {num_frames * seconds_per_frame:g} s"
-        )
-    share = (inside[heard] / inside[heard].sum()).to(matchmap)
-    return matchmap[..., heard.to(matchmap.device)] @ share
-
-
 def normalise(heat: Tensor) -> Tensor:
     """Each map ``[..., H, W]`` scaled to 0 to 1 by its own least and greatest value; a constant map gives 0.
 

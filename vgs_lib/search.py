@@ -110,11 +110,6 @@ class VectorIndex:
             self._index.hnsw.efSearch = value
         return self
 
-    @property
-    def num_bytes(self) -> int:
-        """Size of the index as it would be written to a file, in bytes."""
-        return len(faiss.serialize_index(self._index))
-
     def search(self, queries: np.ndarray | Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The ``k`` best vectors of each query [Q, D]: products [Q, k] float32, best first, and rows [Q, k] int64.
 

@@ -40,7 +40,7 @@ tour = Tour(model, stamps)
 tour
 
 # %% [markdown]
-# Yellow is a place that matches the sound strongly, dark blue one that does not; the range is the same for every prompt, so the colours of one [heatmap](glossary.md#heatmap) can be compared with those of another. The strip under the waveform shows the strongest match of each moment. The five best are chosen among 200 pictures.
+# Yellow is a place that matches the sound strongly, dark blue one that does not; the colours of all moments and pictures of a prompt can be compared. The range is the same for every prompt but the strongest ones, which raise its upper end: the numbers beside the colour bar say so, and then two [heatmaps](glossary.md#heatmap) are compared by them. *Whole prompt* draws its own peak as strongly as the strongest moment. The strip under the waveform shows the strongest match of each moment. The five best are chosen among 200 pictures.
 #
 # ## 2. The same in Python
 #

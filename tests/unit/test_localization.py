@@ -20,7 +20,6 @@ from vgs_lib.localization import (
     span_heatmap,
     spread,
     upsample,
-    word_heatmap,
 )
 
 
@@ -45,52 +44,6 @@ def many(num=6, seed=0):
     heats = [torch.rand(8, 9, generator=generator) for _ in range(num)]
     masks = [torch.rand(8, 9, generator=generator) < 0.4 for _ in range(num)]
     return heats, masks
-
-
-def test_word_heatmap_is_the_mean_of_whole_frames():
-    matchmap = torch.randn(3, 4, 10, generator=torch.Generator().manual_seed(0))
-    heat = word_heatmap(matchmap, 0.2, 0.5, 0.1)
-    assert heat.shape == (3, 4)
-    torch.testing.assert_close(heat, (matchmap[..., 2] + matchmap[..., 3] + matchmap[..., 4]) / 3)
-
-
-def test_word_heatmap_weighs_frames_by_what_is_inside():
-    matchmap = torch.zeros(1, 1, 4)
-    matchmap[0, 0] = torch.tensor([1.0, 10.0, 100.0, 1000.0])
-    # 0.04 s of frame 0, all 0.08 s of frame 1, 0.02 s of frame 2
-    heat = word_heatmap(matchmap, 0.04, 0.18, 0.08)
-    assert heat.item() == pytest.approx((1 * 0.04 + 10 * 0.08 + 100 * 0.02) / 0.14)
-    assert word_heatmap(matchmap, 0.09, 0.10, 0.08).item() == pytest.approx(10)
-
-
-def test_word_heatmap_cuts_a_word_at_the_edges_of_the_caption():
-    matchmap = torch.tensor([1.0, 2.0, 4.0]).view(1, 1, 3)
-    assert word_heatmap(matchmap, -1.0, 0.1, 0.1).item() == pytest.approx(1)
-    assert word_heatmap(matchmap, 0.1, 9.0, 0.1).item() == pytest.approx(3)
-
-
-def test_word_heatmap_does_not_read_other_frames_and_takes_batches():
-    matchmap = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
-    expected = word_heatmap(matchmap, 0.1, 0.3, 0.1)
-    matchmap[..., 3:] = torch.nan
-    torch.testing.assert_close(word_heatmap(matchmap, 0.1, 0.3, 0.1), expected)
-    assert expected.shape == (2, 3, 4)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((0.5, 0.5, 0.1), r"the word spans 0.5 to 0.5 s; expected start < end"),
-        ((0.5, 0.2, 0.1), "expected start < end"),
-        ((float("nan"), 0.2, 0.1), "expected start < end"),
-        ((0.4, 0.6, 0.1), r"meets none of the 4 frames, which span 0 to 0.4 s"),
-        ((-0.4, -0.2, 0.1), "meets none of the 4 frames"),
-        ((0.1, 0.2, 0.0), "seconds_per_frame is 0.0; expected a number above 0"),
-    ],
-)
-def test_word_heatmap_errors(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        word_heatmap(torch.zeros(2, 2, 4), *arguments)
 
 
 def test_normalise_scales_each_map_by_itself():

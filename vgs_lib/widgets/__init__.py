@@ -1,8 +1,7 @@
 """Live widgets: plain controllers (importable without ipywidgets) and thin anywidget views over them.
 
-Controllers: `GalleryController`, `RecorderController`, `PlayerController`, `TourController`. Views:
-`Gallery`, `Recorder`, `MatchmapPlayer`, and `Tour`, which composes them. They run in JupyterLab 4, Notebook
-7 and Voila.
+`Tour` composes `Gallery`, `Recorder` and `MatchmapPlayer`; the other notebooks have widgets of their own, all listed in
+`__all__`. All are tested in JupyterLab 4; the tour's were also tried by hand in Notebook 7 and Voila.
 """
 
 from importlib import import_module
