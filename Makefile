@@ -34,7 +34,7 @@ help:
 	@sed -n -e 's/^# \{0,1\}//p' -e '/^$$/q' Makefile
 
 lab: setup check-programs
-	@$(BIN)/python -m vgs_lib data stamps || echo \
+	@$(BIN)/python -m vgs_lib data stamps && $(BIN)/python -m vgs_lib data attributes || echo \
 	  "The data is not complete, for the reason above: the tour opens all the same; 'make data' tries again." >&2
 	@options=; \
 	  if [ "$(BROWSER)" = 0 ]; then options="$$options --no-browser"; fi; \
@@ -47,6 +47,7 @@ test: setup-test check-programs data
 
 data: setup
 	@$(BIN)/python -m vgs_lib data stamps
+	@$(BIN)/python -m vgs_lib data attributes
 
 check-programs: setup
 	@$(BIN)/python -m vgs_lib.setup_check

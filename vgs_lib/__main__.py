@@ -1,4 +1,7 @@
-"""``python -m vgs_lib data | train | evaluate | prompt | notebooks``: the notebooks' work, for scripts and servers."""
+"""The notebooks' work for scripts and servers: ``python -m vgs_lib COMMAND``.
+
+Commands: ``data``, ``train``, ``evaluate``, ``prompt``, ``reproduce``, ``notebooks``.
+"""
 
 import argparse
 import sys
@@ -14,9 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vgs_lib", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _data_parser(commands.add_parser("data", help="obtain and build data sets, check manifests"))
-    _train_parser(commands.add_parser("train", help="train a recipe"))
+    _train_parser(commands.add_parser("train", help="train a recipe, on Spoken Stamps or a manifest"))
     _evaluate_parser(commands.add_parser("evaluate", help="figures of a checkpoint on a split"))
     _prompt_parser(commands.add_parser("prompt", help="speak a recording to a picture"))
+    _reproduce_parser(commands.add_parser("reproduce", help="train the documents' systems under equal conditions"))
     _notebooks_parser(commands.add_parser("notebooks", help="write, record, measure or check the notebooks"))
     chosen = parser.parse_args(arguments)
     try:
@@ -36,6 +40,10 @@ def _run(chosen: argparse.Namespace) -> int:
         from vgs_lib.commands import notebooks
 
         return notebooks.run(chosen)
+    if chosen.command == "reproduce":
+        from vgs_lib.commands import reproduce
+
+        return reproduce.run(chosen)
     from vgs_lib.commands import models
 
     return {"train": models.train, "evaluate": models.evaluate, "prompt": models.prompt}[chosen.command](chosen)
@@ -47,6 +55,9 @@ def _data_parser(parser: argparse.ArgumentParser) -> None:
     stamps.add_argument("--archive", type=Path, help="a .deb or .tar.gz of the stamps that you have")
     stamps.add_argument("--folder", type=Path, help="where to build it (default: $VGS_HOME/stamps)")
     stamps.add_argument("--jobs", type=int, help="things done at once (default: all cores)")
+    attributes = sets.add_parser("attributes", help="let every voice say the words for attributes of things")
+    attributes.add_argument("--folder", type=Path, help="where Spoken Stamps is (default: $VGS_HOME/stamps)")
+    attributes.add_argument("--jobs", type=int, help="voices that speak at once (default: all cores)")
     check = sets.add_parser("check", help="validate a manifest, reporting file and line")
     check.add_argument("manifest", type=Path)
     check.add_argument("--files", action="store_true", help="open every picture, mask and recording too")
@@ -61,9 +72,22 @@ def _notebooks_parser(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--measure", action="store_true", help="run the solutions; a table of seconds, memory and size")
 
 
+def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", help="systems, such as harwath2019-misa (default: all of the documents)")
+    parser.add_argument("--experiment", help="one of the documents' comparisons instead, such as losses or gamma")
+    parser.add_argument("--budget", type=float, help="minutes of training for each (default: 10, or the experiment's)")
+    parser.add_argument("--steps", type=int, help="optimizer steps instead of a budget")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds, each a run of its own (default: 0)")
+    parser.add_argument("--threads", type=int, help="of PyTorch (default: as many as there are cores)")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the records and tables")
+    parser.add_argument("--time", action="store_true", help="train nothing; measure steps where they are not measured")
+    parser.add_argument("--tables", action="store_true", help="train nothing; write the tables of the records anew")
+
+
 def _train_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", help="stamps-demo or stamps-scratch")
-    parser.add_argument("--out", type=Path, help="folder of the run and of its model (default: runs/RECIPE)")
+    parser.add_argument("recipe", nargs="?", help="stamps-demo or stamps-scratch; with --manifest, may be left out")
+    parser.add_argument("--manifest", type=Path, help="train on the pictures and recordings of this manifest")
+    parser.add_argument("--out", type=Path, help="folder of the run and of its model (default: runs/NAME)")
     parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
     parser.add_argument("--seed", type=int, help="seed of everything random in training")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"))

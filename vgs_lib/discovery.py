@@ -16,6 +16,7 @@ import torch
 from scipy import ndimage
 
 from vgs_lib import localization
+from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError
 
 CONNECTIVITY = {6: 1, 18: 2, 26: 3}  # neighbours of a cell: those that share a face, also an edge, also a corner
@@ -37,13 +38,13 @@ class Component:
         cells: bool [H, W, T].
         profile: [T] float64, per frame how far its cells lie above the threshold, summed.
         peak: the greatest similarity in it.
-        seconds_per_frame: front-end hop x pooling.
+        clock: when the frames are heard.
     """
 
     cells: np.ndarray
     profile: np.ndarray
     peak: float
-    seconds_per_frame: float
+    clock: Clock
 
     @property
     def volume(self) -> int:
@@ -64,7 +65,7 @@ class Component:
     def span(self) -> tuple[float, float]:
         """Its projection on the sound: (start, end) in seconds, from its first frame to the end of its last one."""
         frames = np.flatnonzero(self.cells.any(axis=(0, 1)))
-        return float(frames[0] * self.seconds_per_frame), float((frames[-1] + 1) * self.seconds_per_frame)
+        return max(0.0, float(self.clock.seconds(frames[0]))), float(self.clock.seconds(frames[-1] + 1))
 
     def pixels(self, size: tuple[int, int]) -> np.ndarray:
         """``mask`` at ``size`` (Y, X) pixels, bool, its edge smoothed by bilinear interpolation."""
@@ -76,7 +77,7 @@ def components(
     matchmap,
     threshold: float,
     *,
-    seconds_per_frame: float,
+    clock: Clock,
     connectivity: int = 26,
     min_cells: int = 20,
 ) -> tuple[Component, ...]:
@@ -87,7 +88,7 @@ def components(
         threshold: the least similarity of a cell that counts, in the unit of ``matchmap``. harwath2019 takes one
             absolute threshold for all pictures, adjusted by hand to the model (400 where its scores reach above that);
             the middle of a checkpoint's ``heat_range`` is a fair start.
-        seconds_per_frame: front-end hop x pooling.
+        clock: when the frames are heard: ``DualEncoder.clock``.
         connectivity: neighbours of a cell: 6 (those that share a face), 18 or 26 (also a corner).
         min_cells: smaller components are dropped as noise; on a grid coarser than 28 x 28 choose fewer.
 
@@ -96,12 +97,12 @@ def components(
 
     Raises:
         DataError: a matchmap that is not [H, W, T] or not finite, a threshold that is not finite, another
-            connectivity, fewer cells than 1, seconds per frame not above 0.
+            connectivity, fewer cells than 1.
 
     Source: harwath2019, section 5.6.
     """
     values = np.asarray(matchmap, dtype=np.float64)
-    _check(values, threshold, seconds_per_frame, connectivity, min_cells)
+    _check(values, threshold, connectivity, min_cells)
     labels, count = ndimage.label(values >= threshold, ndimage.generate_binary_structure(3, CONNECTIVITY[connectivity]))
     found = []
     for label in range(1, count + 1):
@@ -109,19 +110,17 @@ def components(
         if cells.sum() < min_cells:
             continue
         profile = np.where(cells, values - threshold, 0.0).sum(axis=(0, 1))
-        found.append(Component(cells, profile, float(values[cells].max()), float(seconds_per_frame)))
+        found.append(Component(cells, profile, float(values[cells].max()), clock))
     return tuple(sorted(found, key=lambda component: -component.mass))
 
 
-def _check(values: np.ndarray, threshold, seconds_per_frame, connectivity, min_cells) -> None:
+def _check(values: np.ndarray, threshold, connectivity, min_cells) -> None:
     if values.ndim != 3 or 0 in values.shape:
         raise DataError(f"matchmap: found the shape {list(values.shape)}, expected [H, W, T], none of them 0.")
     if not np.isfinite(values).all():
         raise DataError("matchmap: found values that are not finite; cut padded frames off and check the model.")
     if not np.isfinite(threshold):
         raise DataError(f"threshold: found {threshold!r}, expected a similarity.")
-    if not seconds_per_frame > 0:
-        raise DataError(f"seconds_per_frame: found {seconds_per_frame!r}, expected a number above 0.")
     if connectivity not in CONNECTIVITY:
         raise DataError(f"connectivity: found {connectivity!r}, expected 6, 18 or 26 neighbours.")
     if min_cells < 1:
@@ -140,8 +139,8 @@ def word_of(component: Component, words: Sequence[TimedWord]) -> TimedWord | Non
 
 def _covered(component: Component, word: TimedWord) -> np.ndarray:
     """[T]: the part of each frame, 0 to 1, in which ``word`` is heard."""
-    step = component.seconds_per_frame
-    begin = np.arange(len(component.profile)) * step
+    step = component.clock.seconds_per_frame
+    begin = component.clock.seconds(np.arange(len(component.profile)))
     return np.clip(np.minimum(begin + step, word.end) - np.maximum(begin, word.start), 0, None) / step
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vgs_lib import localization, retrieval
+from vgs_lib.clock import Clock
 from vgs_lib.data.scenes import SPLITS, Scenes, Word
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import DataError
@@ -109,11 +110,9 @@ def word_heats(
     model: DualEncoder, image_maps: Tensor, audio_maps: Tensor, lengths: Tensor, trial: Trial
 ) -> list[Tensor]:
     """The heatmap [H, W] of each word of the trial, by :func:`vgs_lib.localization.span_heatmap`."""
-    step, lag = model.seconds_per_frame, getattr(model, "frame_lag", 0.0)
+    clock = Clock.of(model)
     return [
-        localization.span_heatmap(
-            image_maps[picture], audio_maps[caption, :, : lengths[caption]], start + lag, end + lag, step
-        )
+        localization.span_heatmap(image_maps[picture], audio_maps[caption, :, : lengths[caption]], start, end, clock)
         for picture, caption, start, end, _ in trial.words
     ]
 
@@ -134,11 +133,31 @@ def evaluate(
     """
     image_maps = embed_pictures(model, trial.pictures, report)
     audio_maps, lengths = embed_captions(model, trial.captions, report)
+    return figures_of_maps(model, image_maps, audio_maps, lengths, trial, threshold=threshold, seed=seed)
+
+
+@torch.no_grad()
+def figures_of_maps(
+    model: DualEncoder,
+    image_maps: Tensor,
+    audio_maps: Tensor,
+    lengths: Tensor,
+    trial: Trial,
+    *,
+    threshold: float | None = None,
+    seed: int = 0,
+) -> dict:
+    """What :func:`evaluate` says of image maps [B, D, H, W] and audio maps [B, D, T] that were encoded before.
+
+    A model with a pooled encoder has no maps: its pointing and IoU are left out.
+    """
     scores = model.score(image_maps, audio_maps, lengths).cpu()
     figures = {
         "speech_to_image": retrieval_figures(scores.T, trial.right.T, seed=seed),
         "image_to_speech": retrieval_figures(scores, trial.right, seed=seed),
     }
+    if getattr(model, "pooled", False):
+        return figures
     heats = [heat.cpu() for heat in word_heats(model, image_maps, audio_maps, lengths, trial)]
     masks = [mask for *_, mask in trial.words]
     if threshold is None:

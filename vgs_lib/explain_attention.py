@@ -7,11 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from vgs_lib.clock import Clock
+from vgs_lib.encoders.cbam import record_cbam
 from vgs_lib.encoders.whisper import WhisperEncoder, record_attention
 from vgs_lib.errors import ExplainError
 from vgs_lib.explain_sides import picture_input, sound_input
+from vgs_lib.front_ends import features_at_16k
 from vgs_lib.model import DualEncoder
 
 SECONDS_PER_STATE = 0.02  # Whisper: hop of 10 ms, a stride of two
@@ -41,6 +44,28 @@ def attention_over_time(model: DualEncoder, waveform: np.ndarray | Tensor) -> np
     return torch.stack([layer[0] for layer in recorded]).float().cpu().numpy()
 
 
+@torch.no_grad()
+def pooled_attention(model: DualEncoder, waveform: np.ndarray | Tensor) -> np.ndarray:
+    """What each frame counts in the vector of a caption: float32 [D, T'], each dimension's weights sum to 1 over time.
+
+    Args:
+        model: one whose speech encoder pools its frames by attention (tian2020, merkx2019, chrupala2017).
+        waveform: [N] at 16 kHz.
+
+    Raises:
+        ExplainError: the speech encoder has no such pool.
+    """
+    encoder = model.audio_encoder
+    if getattr(getattr(encoder, "pool", None), "attention", None) is None:
+        raise ExplainError(
+            f"The speech encoder of this model ({type(encoder).__name__}) does not pool its frames by attention; "
+            'expected one such as that of the recipe "tian2020".'
+        )
+    features, lengths = features_at_16k(encoder.front_end, [torch.as_tensor(waveform)])
+    weights, lengths = encoder.attention(features.to(model.device), lengths.to(model.device))
+    return weights[0, :, : int(lengths[0])].float().cpu().numpy()
+
+
 def received(attention: np.ndarray) -> np.ndarray:
     """How much each frame is read: the mean over the readers of [..., T, T], times T: [..., T], 1 is an even share."""
     return attention.mean(axis=-2) * attention.shape[-1]
@@ -53,7 +78,7 @@ def mean_over_spans(
 
     A frame counts by its middle; a span that covers none is left out.
     """
-    middle = (np.arange(len(values)) + 0.5) * seconds
+    middle = Clock(seconds).middles(len(values))
     covered = {name: (middle >= start) & (middle < end) for name, (start, end) in spans.items()}
     return {name: float(values[inside].mean()) for name, inside in covered.items() if inside.any()}
 
@@ -62,8 +87,7 @@ def mean_over_spans(
 def cbam_maps(model: DualEncoder, pixels: np.ndarray) -> tuple[dict[str, np.ndarray], str]:
     """The spatial attention of every CBAM in the picture encoder, and a sentence about what was found.
 
-    CBAM (Woo et al. 2018) multiplies a layer's output by a map 0-1 over places; it is read off at the gate of each
-    module that has a part ``spatial`` with a ``gate`` (timm's ``CbamModule``).
+    :class:`vgs_lib.encoders.cbam.CBAM` multiplies a layer's output by a weight 0-1 for each place (tian2020, 4.3).
 
     Args:
         model: any; most have none.
@@ -72,27 +96,10 @@ def cbam_maps(model: DualEncoder, pixels: np.ndarray) -> tuple[dict[str, np.ndar
     Returns:
         ({module: [h, w] 0-1}, a sentence).
     """
-    found: dict[str, np.ndarray] = {}
-    gates = {name: m.spatial.gate for name, m in model.image_encoder.named_modules() if _has_gate(m)}
-    hooks = [gate.register_forward_hook(_keeper(found, name)) for name, gate in gates.items()]
-    try:
-        if hooks:
-            model.embed_image(picture_input(pixels).to(model.device))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with record_cbam(model.image_encoder) as recorded:
+        model.embed_image(picture_input(pixels).to(model.device))
+    found = {name: weights.places[0].float().cpu().numpy() for name, weights in recorded.items()}
     kind = type(model.image_encoder).__name__
     if not found:
         return found, f"The picture encoder of this model ({kind}) has no CBAM, so there is no such map to show."
     return found, f"The picture encoder of this model ({kind}) has CBAM at {len(found)} places: {', '.join(found)}."
-
-
-def _has_gate(module: nn.Module) -> bool:
-    return isinstance(getattr(getattr(module, "spatial", None), "gate", None), nn.Module)
-
-
-def _keeper(found: dict[str, np.ndarray], name: str):
-    def keep(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        found[name] = output[0, 0].float().cpu().numpy()
-
-    return keep

@@ -8,6 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from vgs_lib import viz
+from vgs_lib.clock import Clock
 from vgs_lib.explain_scores import Faithfulness
 
 Spans = Mapping[str, tuple[float, float]]
@@ -40,11 +41,12 @@ def maps_figure(
 
 
 def spectrogram_figure(
-    mel: np.ndarray, heats: Mapping[str, np.ndarray], spans: Spans, *, hop: float, unit: str = "relevance"
+    mel: np.ndarray, heats: Mapping[str, np.ndarray], spans: Spans, *, hop: float, clock: Clock, unit: str = "relevance"
 ) -> Figure:
     """A log-mel [F, T] above, below it maps (title: [F or 1, T'], 0 and up) over the same time, words marked.
 
-    ``hop`` is the length of a mel frame in seconds; a map covers the same time in fewer frames.
+    ``hop`` is the length of a mel frame in seconds; a map covers the same time in fewer frames, which lag as those of
+    the model's ``clock``.
     """
     figure = Figure(figsize=(9.6, 1.7 * (1 + len(heats))), dpi=72, layout="constrained")
     every = figure.subplots(1 + len(heats), 1, sharex=True)
@@ -55,9 +57,11 @@ def spectrogram_figure(
     for axes, (title, heat) in zip(every[1:], heats.items(), strict=True):
         bands = heat.shape[0] > 1
         top = float(heat.max()) or 1.0
-        axes.imshow(heat, origin="lower", aspect="auto", extent=extent, cmap=viz.COLOUR_MAP, vmin=0, vmax=top)
+        own = clock.of_layer(heat.shape[1], extent[1])
+        edges = extent if bands else (own.seconds(0), own.seconds(heat.shape[1]), *extent[2:])
+        axes.imshow(heat, origin="lower", aspect="auto", extent=edges, cmap=viz.COLOUR_MAP, vmin=0, vmax=top)
         axes.set(title=title, ylabel="mel band" if bands else "", yticks=axes.get_yticks() if bands else [])
-        axes.set_ylim(0, mel.shape[0])
+        axes.set(xlim=extent[:2], ylim=(0, mel.shape[0]))
         figure.colorbar(ScalarMappable(Normalize(0, top), viz.COLOUR_MAP), ax=axes, label=unit, pad=0.01)
     for axes in every:
         _mark(axes, spans, mel.shape[0], named=axes is every[0])

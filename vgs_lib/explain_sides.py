@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgs_lib import localization
+from vgs_lib.clock import Clock
 from vgs_lib.errors import ExplainError
+from vgs_lib.front_ends import features_at_16k
 from vgs_lib.images import fit_picture
 from vgs_lib.model import DualEncoder
 
@@ -149,7 +152,7 @@ def picture_input(pixels: np.ndarray, *, size: int = 224) -> Tensor:
 
 def sound_input(model: DualEncoder, waveform: np.ndarray | Tensor) -> Tensor:
     """A waveform [N] at 16 kHz as the sound side takes it: [1, 1, F, T]."""
-    features, _ = model.audio_encoder.front_end([torch.as_tensor(waveform)])
+    features, _ = features_at_16k(model.audio_encoder.front_end, [torch.as_tensor(waveform)])
     return features[:, None].to(model.device)
 
 
@@ -172,8 +175,4 @@ def frames_in(model: DualEncoder, num_frames: int, span: tuple[float, float]) ->
     start, end = span
     if not start < end:
         raise ExplainError(f"span: found {start} to {end} s, expected a start before the end.")
-    middle = model.frame_times(num_frames)
-    inside = (middle > start) & (middle < end)
-    if not inside.any():
-        inside[(middle - (start + end) / 2).abs().argmin()] = True
-    return inside.to(model.device)
+    return localization.span_frames(num_frames, start, end, Clock.of(model)).to(model.device)

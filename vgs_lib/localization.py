@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vgs_lib import similarity
+from vgs_lib.clock import Clock
 
 
 def normalise(heat: Tensor) -> Tensor:
@@ -165,32 +166,32 @@ def spread(heat: Tensor, image_map: Tensor, *, temperature: float = 0.05) -> Ten
     return (torch.softmax(places.T @ places / temperature, dim=1) @ heat.flatten()).view_as(heat)
 
 
-def span_frames(num_frames: int, start: float, end: float, seconds_per_frame: float) -> Tensor:
+def span_frames(num_frames: int, start: float, end: float, clock: Clock) -> Tensor:
     """Which frames a span of the sound covers: ``[T]`` bool, true where the middle of the frame lies in the span.
 
     A span between two middles covers the frame whose middle is nearest to its own, so that one is always heard.
 
     Args:
-        num_frames: T, 1 or more; frame t spans t to t + 1 times ``seconds_per_frame``.
+        num_frames: T, 1 or more.
         start: where the span begins, in seconds.
         end: where it ends, in seconds.
-        seconds_per_frame: front-end hop x pooling, in seconds.
+        clock: when the frames are heard.
 
     Raises:
-        ValueError: an empty or backward span, no frames, or seconds per frame not above 0.
+        ValueError: an empty or backward span, or no frames.
     """
-    if num_frames < 1 or not seconds_per_frame > 0:
-        raise ValueError(f"got {num_frames} frames of {seconds_per_frame} s; expected 1 or more of more than 0 s")
+    if num_frames < 1:
+        raise ValueError(f"got {num_frames} frames; expected 1 or more")
     if not start < end:
         raise ValueError(f"the span is {start} to {end} s; expected start < end")
-    middle = (torch.arange(num_frames, dtype=torch.float64) + 0.5).mul(seconds_per_frame).float()
+    middle = torch.from_numpy(clock.middles(num_frames)).float()
     covered = (middle > start) & (middle < end)
     if not covered.any():
         covered[(middle - (start + end) / 2).abs().argmin()] = True
     return covered
 
 
-def span_heatmap(image_map: Tensor, audio_map: Tensor, start: float, end: float, seconds_per_frame: float) -> Tensor:
+def span_heatmap(image_map: Tensor, audio_map: Tensor, start: float, end: float, clock: Clock) -> Tensor:
     """The heatmap ``[H, W]`` of a span of speech: cosines, -1 to 1.
 
     The cosine of each place with the weighted mean of the span's frames (:func:`span_frames`); a frame weighs by what
@@ -202,12 +203,12 @@ def span_heatmap(image_map: Tensor, audio_map: Tensor, start: float, end: float,
         audio_map: ``[D, T]``, without padding.
         start: where the span begins, in seconds.
         end: where it ends, in seconds.
-        seconds_per_frame: front-end hop x pooling, in seconds.
+        clock: when the frames are heard.
 
     Raises:
         ValueError: as :func:`span_frames`.
     """
-    covered = span_frames(audio_map.shape[-1], start, end, seconds_per_frame).to(audio_map.device)
+    covered = span_frames(audio_map.shape[-1], start, end, clock).to(audio_map.device)
     heard = audio_map[:, covered]
     query = heard @ contrast_weights(similarity.matchmap(image_map, heard))
     return spread(cosine_heatmap(image_map, query), image_map)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vgs_lib import localization, retrieval
+from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError
 from vgs_lib.evaluation import embed_captions, embed_pictures
 from vgs_lib.localization import _check, iou, pointing_hit
@@ -140,7 +141,7 @@ def locate_words(model, scenes: Iterable) -> list[LocatedWord]:
         sounds.append(torch.as_tensor(np.array(scene.waveform, dtype=np.float32)))
         named.append(_named(scene))
     trim()
-    step, lag = float(model.seconds_per_frame), float(getattr(model, "frame_lag", 0.0))
+    clock = Clock.of(model)
     heats: Tensor | None = None
     done = 0
     for first in range(0, len(pictures), BATCH):
@@ -152,7 +153,7 @@ def locate_words(model, scenes: Iterable) -> list[LocatedWord]:
         for row, words in enumerate(named[few]):
             audio_map = audio_maps[row, :, : lengths[row]]
             for _, start, end, _ in words:
-                heats[done] = localization.span_heatmap(image_maps[row], audio_map, start + lag, end + lag, step)
+                heats[done] = localization.span_heatmap(image_maps[row], audio_map, start, end, clock)
                 done += 1
         trim()
     if not done:

@@ -74,7 +74,58 @@ def shn(
     Source: harwath2019, equation 15.
     """
     options = {"margin": margin, "generator": generator, "reduction": reduction, "same_image": same_image}
-    return sampled_triplet(scores, **options) + semi_hard_triplet(scores, **options)
+    terms = shn_terms(scores, **options)
+    return terms["sampled"] + terms["semi_hard"]
+
+
+def shn_terms(
+    scores: Tensor,
+    *,
+    margin: float = 1.0,
+    generator: torch.Generator | None = None,
+    reduction: str = "sum",
+    same_image: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """The two terms of :func:`shn` by name, "sampled" and "semi_hard" (harwath2019, Fig. 5 shows them apart)."""
+    options = {"margin": margin, "generator": generator, "reduction": reduction, "same_image": same_image}
+    return {"sampled": sampled_triplet(scores, **options), "semi_hard": semi_hard_triplet(scores, **options)}
+
+
+def three_anchor_triplet(
+    scores: Tensor,
+    *,
+    margin: float = 1.0,
+    generator: torch.Generator | None = None,
+    reduction: str = "sum",
+    same_image: Tensor | None = None,
+) -> Tensor:
+    """:func:`sampled_triplet`, and the pairs that its two impostors belong to serve as anchors in turn.
+
+    For pair g an impostor caption (of pair 1) and an impostor picture (of pair 2; it may be pair 1) are drawn. With
+    S(i, a) the score of picture i and caption a:
+
+        t1 = max(0, S(g, 1) - S(g, g) + margin) + max(0, S(2, g) - S(g, g) + margin)
+        t2 = max(0, S(1, g) - S(1, 1) + margin) + max(0, S(g, 1) - S(1, 1) + margin)
+        t3 = max(0, S(2, g) - S(2, 2) + margin) + max(0, S(g, 2) - S(2, 2) + margin)
+
+    so every picture and caption that is drawn is an anchor too. Arguments, result and errors are those of
+    :func:`sampled_triplet`; since two pairs are each other's impostors here, ``same_image`` holds in both directions
+    if it does in one.
+
+    Source: ni2018, First Optimization. Its printed terms are these: in t2 and t3 caption and picture of g are the
+    impostors of pair 1 and of pair 2. Only its scan is unclear ("glmage", an index i for j).
+    """
+    allowed = _impostors(scores, same_image)
+    allowed = _with_impostors(allowed & allowed.T)
+    first, second = _draw(allowed, generator), _draw(allowed, generator)
+    anchor = torch.arange(len(scores), device=scores.device)
+    losses = _hinges(scores, first, second, margin)  # t1
+    for other in (first, second):  # t2 and t3
+        true = scores[other, other]
+        losses = (
+            losses + (scores[other, anchor] - true + margin).relu() + (scores[anchor, other] - true + margin).relu()
+        )
+    return _reduce(losses, reduction)
 
 
 def all_pairs_hinge(
@@ -142,6 +193,32 @@ def info_nce(
     return _reduce(losses / 2, reduction)
 
 
+def masked_matching(
+    scores: Tensor, *, gamma: float = 13.0, same_image: Tensor | None = None, reduction: str = "sum"
+) -> Tensor:
+    """The matching loss ("batch loss"): - log P(picture | caption) - log P(caption | picture), added over the batch.
+
+    P is the softmax of ``gamma`` times the scores over a row or a column, from which pairs of the same class are left
+    out. It is twice :func:`info_nce` at temperature 1 / gamma, which averages the two directions.
+
+    Args:
+        scores: ``[B, B]`` cosines, rows pictures, columns captions, true pairs on the diagonal.
+        gamma: the smoothing factor, above 0; 13 is the document's.
+        same_image: ``[B, B]`` bool, true where caption j also describes picture i (a pair of one class): 0 in the
+            document's mask M. The diagonal does not matter.
+        reduction: ``sum`` over the B pairs, as printed, or their ``mean``.
+
+    Raises:
+        ValueError: scores that are not square, B below 2, a gamma that is not above 0, a mask of another shape, an
+            unknown reduction.
+
+    Source: tian2020, equations 4.8 to 4.10.
+    """
+    if not gamma > 0:
+        raise ValueError(f"gamma is {gamma}; expected a number above 0")
+    return 2 * info_nce(scores, temperature=1 / gamma, same_image=same_image, reduction=reduction)
+
+
 def _hinges(scores: Tensor, captions: Tensor, images: Tensor, margin: float) -> Tensor:
     """The two hinges of each pair, added: [B]. ``captions[j]`` and ``images[j]`` are pair j's impostors."""
     true = scores.diagonal()
@@ -175,12 +252,17 @@ def _impostors(scores: Tensor, same_image: Tensor | None) -> Tensor:
     allowed = ~torch.eye(len(scores), dtype=torch.bool, device=scores.device)
     if same_image is not None:
         allowed &= ~_check_mask(same_image, scores, "same_image")
-        alone = ~(allowed.any(1) & allowed.any(0))
-        if alone.any():
-            raise ValueError(
-                f"same_image leaves pair {int(alone.nonzero()[0])} without an impostor; "
-                "use batches with at least two different pictures"
-            )
+    return _with_impostors(allowed)
+
+
+def _with_impostors(allowed: Tensor) -> Tensor:
+    """``allowed [B, B]`` itself, once every row and every column has been found to have an impostor."""
+    alone = ~(allowed.any(1) & allowed.any(0))
+    if alone.any():
+        raise ValueError(
+            f"same_image leaves pair {int(alone.nonzero()[0])} without an impostor; "
+            "use batches with at least two different pictures"
+        )
     return allowed
 
 

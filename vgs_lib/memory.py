@@ -3,6 +3,7 @@
 import ctypes
 import ctypes.util
 import gc
+import sys
 
 _BIG = 1 << 17  # bytes
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # parameters of glibc's mallopt
@@ -30,3 +31,13 @@ def trim() -> None:
     library = ctypes.CDLL(ctypes.util.find_library("c"))
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has been resident in so far, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

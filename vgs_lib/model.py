@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vgs_lib import similarity
+from vgs_lib.clock import Clock
 from vgs_lib.data.loading import Batch
 from vgs_lib.front_ends import SAMPLE_RATE, features_at_16k
 
@@ -33,6 +34,7 @@ class DualEncoder(nn.Module):
     temperature: the first value of the learnt temperature; ``logit_scale`` holds log(1 / temperature).
     cell: ``score`` sees image maps averaged over cells of ``cell`` x ``cell`` positions: cheaper, and trained that
         way more of a thing lights up than its most telling spot. Maps and matchmaps stay as fine as they are.
+    loss_head: parameters that only the training loss uses (``EmbeddingLoss.head``); they are stored with the model.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class DualEncoder(nn.Module):
         kind: str = "misa",
         temperature: float = 0.07,
         cell: int = 1,
+        loss_head: nn.Module | None = None,
     ):
         super().__init__()
         if cell < 1:
@@ -56,6 +59,7 @@ class DualEncoder(nn.Module):
         self.audio_encoder = audio_encoder
         self.kind = kind
         self.cell = cell
+        self.loss_head = loss_head
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1.0 / temperature)))
 
     @property
@@ -64,9 +68,19 @@ class DualEncoder(nn.Module):
         return self.logit_scale.device
 
     @property
+    def pooled(self) -> bool:
+        """Whether an encoder gives one vector in place of a map, so that nothing can be localized."""
+        return any(getattr(encoder, "pooled", False) for encoder in (self.image_encoder, self.audio_encoder))
+
+    @property
     def seconds_per_frame(self) -> float:
-        """Seconds between two frames of the audio map: hop length (whole samples) x pooling, derived here only."""
+        """Seconds between two frames of the audio map: hop length (whole samples) x pooling, derived here only.
+
+        Raises ValueError for a text encoder, whose frames are words.
+        """
         front_end = self.audio_encoder.front_end
+        if front_end.hop_seconds is None:
+            raise ValueError("the frames of a text encoder are words, which have no seconds; use a speech encoder")
         rate = getattr(front_end, "sample_rate", SAMPLE_RATE)
         return round(front_end.hop_seconds * rate) / rate * self.audio_encoder.pooling
 
@@ -78,10 +92,10 @@ class DualEncoder(nn.Module):
         """
         return getattr(self.audio_encoder, "lag", 0.0) * self.seconds_per_frame
 
-    def frame_times(self, num_frames: int) -> Tensor:
-        """Seconds [T] in the middle of what each of the first ``num_frames`` frames of an audio map hears."""
-        middle = (torch.arange(num_frames, dtype=torch.float64) + 0.5).mul(self.seconds_per_frame)
-        return (middle - self.frame_lag).float()
+    @property
+    def clock(self) -> Clock:
+        """When the frames of an audio map are heard."""
+        return Clock.of(self)
 
     def embed_image(self, pictures: Tensor) -> Tensor:
         """Pictures [B,3,H,W] (float 0..1 or uint8) -> image maps [B,D,h,w]."""

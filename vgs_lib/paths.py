@@ -20,3 +20,8 @@ def runs() -> Path:
 def checkpoints_folder() -> Path:
     """The ``checkpoints`` folder of the source tree, which holds the shipped models."""
     return Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+def results_folder() -> Path:
+    """The ``results`` folder of the source tree, which holds the records of systems that were compared."""
+    return Path(__file__).resolve().parent.parent / "results"

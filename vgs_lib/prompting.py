@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from vgs_lib import audio, localization
+from vgs_lib.clock import Clock
 from vgs_lib.errors import AudioError, DataError
 from vgs_lib.images import fit_picture
 from vgs_lib.prompts import Match, Prompt
@@ -156,8 +157,7 @@ class Prompter:
         high = max(high, float(matchmap.max()))  # a stronger prompt is not cut off: its peak would be lost among ties
         scale = lambda values: ((values - low) / (high - low)).clamp(0, 1).float().cpu().numpy()
         heat = scale(matchmap.permute(2, 0, 1))
-        seconds, duration = float(self.model.seconds_per_frame), len(waveform) / audio.SAMPLE_RATE
-        lag = float(getattr(self.model, "frame_lag", 0.0))
+        clock, duration = Clock.of(self.model), len(waveform) / audio.SAMPLE_RATE
         first, last = best_span(contrast.cpu().numpy())
         return Prompt(
             picture=picture,
@@ -165,8 +165,8 @@ class Prompter:
             whole=whole.cpu().numpy() * max(float(heat.max()), FAINTEST),
             score=next(match.score for match in ranking if match.id == picture),
             best=tuple(ranking[:num_best]),
-            span=tuple(min(max(frame * seconds - lag, 0.0), duration) for frame in (first, last)),
-            seconds_per_frame=seconds,
+            span=tuple(min(max(clock.seconds(frame), 0.0), duration) for frame in (first, last)),
+            clock=clock,
             heat_range=(low, high),
             waveform=waveform.cpu().numpy(),
             num_pictures=len(ranking),

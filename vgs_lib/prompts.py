@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgs_lib import audio
+from vgs_lib.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Prompt:
         score: similarity of the prompt to ``picture``.
         best: the best pictures of all cached ones, best first.
         span: (start, end) in seconds of the part of the prompt that matches the picture best.
-        seconds_per_frame: length of a frame in seconds; frame t covers t to t + 1 times that (for models of the DAVEnet
-            family, half a frame earlier: see ``DualEncoder.frame_lag``).
+        clock: when the frames of ``heat`` are heard.
         heat_range: (low, high) similarities that are drawn as 0 and 1; high is raised for a prompt that exceeds it.
         waveform: [N] float32 mono, 16 kHz.
         num_pictures: how many pictures were searched.
@@ -45,7 +45,7 @@ class Prompt:
     score: float
     best: tuple[Match, ...]
     span: tuple[float, float]
-    seconds_per_frame: float
+    clock: Clock
     heat_range: tuple[float, float]
     waveform: np.ndarray
     num_pictures: int
@@ -57,13 +57,18 @@ class Prompt:
         return len(self.waveform) / audio.SAMPLE_RATE
 
     @property
+    def seconds_per_frame(self) -> float:
+        """Length of a frame in seconds."""
+        return self.clock.seconds_per_frame
+
+    @property
     def found(self) -> bool:
         """Whether some place and moment is at least half as strong as a typical best match."""
         return bool(self.heat.max() >= 0.5)
 
     def frame_at(self, seconds: float) -> int:
         """The frame heard at ``seconds``, clamped to the prompt."""
-        return int(np.clip(seconds / self.seconds_per_frame, 0, len(self.heat) - 1))
+        return self.clock.frame_at(seconds, len(self.heat))
 
     def peak(self, seconds: float | None = None) -> tuple[float, float]:
         """Centre (x, y), each 0-1, of the hottest cell of the whole prompt or of one moment."""

@@ -14,7 +14,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-Targets = Tensor | Sequence[Sequence[int]] | None
+from vgs_lib.retrieval_targets import Targets, check_numbers, checked, right_candidates
+
+PROTOCOL_PAIRS = {"zhang2020": 100, "harwath2019": 1000, "aytar2017": 1000, "ni2018": 1024}  # a document's pairs
 
 _CHUNK_ELEMENTS = 1 << 24  # scores compared at once
 
@@ -70,24 +72,31 @@ def ranks(scores: Tensor, targets: Targets = None, *, chunk: int | None = None) 
     return 1 + higher + wrong / (right + 1)
 
 
-def average_precision(scores: Tensor, targets: Targets = None) -> Tensor:
+def average_precision(scores: Tensor, targets: Targets = None, *, at: int | None = None) -> Tensor:
     """For each query, the mean over its right candidates of the share of right ones down to there: ``[Q]``, 0 to 1.
+
+    With ``at``, only the ``at`` best candidates count (AP@50): the shares at the right ones among them are added and
+    divided by the number of right candidates, or by ``at`` where there are more, so that the best order still gets 1.
+    The document divides by the "number of relevant images" and leaves open whether that is bounded; without a bound a
+    class of 100 could never pass 0.5.
 
     Ties stand in random order, and the figure is the mean over all orders: the i-th of n tied candidates, j of them
     right, is right with probability j / n and then has (i - 1)(j - 1) / (n - 1) right ones of the tie in front of it.
     With one right candidate and no ties it is 1 / rank, so that its mean is the mean reciprocal rank.
 
-    Arguments and errors are those of :func:`recall_at_k`.
+    Other arguments and errors are those of :func:`recall_at_k`; ValueError for ``at`` below 1.
 
     Source: McSherry and Najork, Computing information retrieval performance measures efficiently in the presence of
-    tied scores (2008), section 3.
+    tied scores (2008), section 3; tian2020, equation 5.3, with ``at`` 50 and the queries' class as what is right.
     """
-    scores, targets = _checked(scores, targets)
+    if at is not None and at < 1:
+        raise ValueError(f"at is {at}; expected 1 or more candidates")
+    scores, targets = checked(scores, targets)
     found = []
     for query, row in enumerate(scores):
         if row.isnan().any():
             raise ValueError(f"the scores of query {query} hold NaN; a model that gives it cannot be ranked")
-        right = _right_candidates(targets, query, row[None])[0]
+        right = right_candidates(targets, query, row[None])[0]
         _, group, sizes = (-row).unique(return_inverse=True, return_counts=True)  # groups of ties, best first
         rights = torch.zeros(len(sizes), dtype=torch.float64, device=row.device)
         rights.index_add_(0, group, right.double())
@@ -97,25 +106,47 @@ def average_precision(scores: Tensor, targets: Targets = None) -> Tensor:
         inside = place - spread(sizes.cumsum(0) - sizes)  # place within the tie, from 1
         others = (inside - 1) * spread((rights - 1).clamp(min=0) / (sizes - 1).clamp(min=1))
         precision = (spread(rights.cumsum(0) - rights) + 1 + others) / place
-        found.append((spread(rights / sizes) * precision).sum() / rights.sum())
+        most = len(row) if at is None else at
+        found.append((spread(rights / sizes) * precision)[:most].sum() / rights.sum().clamp(max=most))
     return torch.stack(found).cpu()
 
 
-def mean_average_precision(scores: Tensor, targets: Targets = None) -> float:
-    """The mean over queries of :func:`average_precision` (mAP), with its arguments and errors."""
-    return statistics.fmean(average_precision(scores, targets).tolist())
+def mean_average_precision(scores: Tensor, targets: Targets = None, *, at: int | None = None) -> float:
+    """The mean over queries of :func:`average_precision` (mAP, or mAP@``at``), with its arguments and errors."""
+    return statistics.fmean(average_precision(scores, targets, at=at).tolist())
 
 
-def chance_average_precision(num_candidates: int, num_right: int | Sequence[int] = 1) -> float:
+def chance_average_precision(
+    num_candidates: int, num_right: int | Sequence[int] = 1, *, at: int | None = None
+) -> float:
     """The mean average precision of random order among ``num_candidates``, of which ``num_right`` are right.
 
+    ``at`` is that of :func:`average_precision`.
+
     Raises:
-        ValueError: numbers of right candidates outside 1 to ``num_candidates``.
+        ValueError: numbers of right candidates outside 1 to ``num_candidates``, ``at`` below 1.
     """
-    numbers = Counter(_check_numbers(num_candidates, num_right))
+    numbers = Counter(check_numbers(num_candidates, num_right))
     row = torch.zeros(1, num_candidates)
-    alone = {right: float(average_precision(row, [range(right)])) for right in numbers}
+    alone = {right: float(average_precision(row, [range(right)], at=at)) for right in numbers}
     return sum(count * alone[right] for right, count in numbers.items()) / numbers.total()
+
+
+def subset(scores: Tensor, num_pairs: int) -> Tensor:
+    """The scores ``[num_pairs, num_pairs]`` of the first pairs of a square matrix; a mask is cut the same way.
+
+    For the documents' protocols on so many pairs (``PROTOCOL_PAIRS``): figures on 100 and on 1,024 cannot be compared.
+    zhang2020 calls P@k what is recall at k here: with one right candidate among 100, the share of queries whose own is
+    among the k best. Its mean precision there could not pass 1 / k.
+
+    Raises:
+        ValueError: a matrix that is not square or has fewer pairs, num_pairs below 1.
+    """
+    if scores.dim() != 2 or scores.shape[0] != scores.shape[1]:
+        raise ValueError(f"scores are {list(scores.shape)}; expected [Q, Q] with true pairs on the diagonal")
+    if not 1 <= num_pairs <= len(scores):
+        raise ValueError(f"num_pairs is {num_pairs}; expected 1 to {len(scores)}, the pairs there are")
+    return scores[:num_pairs, :num_pairs]
 
 
 def chance_recall(num_candidates: int, k: int, num_right: int | Sequence[int] = 1) -> float:
@@ -126,7 +157,7 @@ def chance_recall(num_candidates: int, k: int, num_right: int | Sequence[int] = 
     """
     if k < 1:
         raise ValueError(f"k is {k}; expected 1 or more")
-    numbers = _check_numbers(num_candidates, num_right)
+    numbers = check_numbers(num_candidates, num_right)
     return statistics.fmean(_hit(k, num_candidates - right, right) for right in numbers)
 
 
@@ -139,7 +170,7 @@ def chance_median_rank(num_candidates: int, num_right: int | Sequence[int] = 1) 
     Raises:
         ValueError: numbers of right candidates outside 1 to ``num_candidates``.
     """
-    numbers = Counter(_check_numbers(num_candidates, num_right))
+    numbers = Counter(check_numbers(num_candidates, num_right))
 
     def found_by(
         place: int,
@@ -215,12 +246,6 @@ def bootstrap_interval(
     return low, high
 
 
-def target_mask(targets: Targets, num_queries: int, num_candidates: int) -> Tensor:
-    """Which candidates are right: [Q, C] bool. Forms and errors of ``targets`` as in :func:`recall_at_k`."""
-    checked = _check_targets(targets, num_queries, num_candidates)
-    return _right_candidates(checked, 0, torch.empty(num_queries, num_candidates))
-
-
 def _hit(places: int, wrong: int, right: int) -> float:
     """The probability that ``places`` draws from wrong and right candidates hold a right one."""
     if places <= 0:
@@ -234,7 +259,7 @@ def _hit(places: int, wrong: int, right: int) -> float:
 
 def _tie_counts(scores: Tensor, targets: Targets, chunk: int | None) -> Tensor:
     """For each query: wrong candidates above its best right one, wrong ones and right ones tied: [Q, 3]."""
-    scores, targets = _checked(scores, targets)
+    scores, targets = checked(scores, targets)
     num_queries, num_candidates = scores.shape
     if chunk is None:
         chunk = max(1, _CHUNK_ELEMENTS // num_candidates)
@@ -246,68 +271,8 @@ def _tie_counts(scores: Tensor, targets: Targets, chunk: int | None) -> Tensor:
         if part.isnan().any():
             query = first + int(part.isnan().any(1).nonzero()[0])
             raise ValueError(f"the scores of query {query} hold NaN; a model that gives it cannot be ranked")
-        right = _right_candidates(targets, first, part)
+        right = right_candidates(targets, first, part)
         best = part.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
         tied = part == best
         counts.append(torch.stack([(part > best).sum(1), (tied & ~right).sum(1), (tied & right).sum(1)], 1))
     return torch.cat(counts).cpu()
-
-
-def _checked(scores: Tensor, targets: Targets) -> tuple[Tensor, Tensor | list[list[int]] | None]:
-    """Scores [Q, C] in floating point and targets as they are used below, once both have been found right."""
-    scores = torch.as_tensor(scores)
-    if scores.dim() != 2 or 0 in scores.shape:
-        raise ValueError(f"scores are {list(scores.shape)}; expected [Q, C], none of them 0")
-    scores = scores if scores.is_floating_point() else scores.double()
-    return scores, _check_targets(targets, *scores.shape)
-
-
-def _right_candidates(targets: Tensor | list[list[int]] | None, first: int, part: Tensor) -> Tensor:
-    """The bool matrix of the queries from ``first`` on, shaped like ``part``; no row is empty."""
-    if isinstance(targets, Tensor):
-        return targets[first : first + len(part)].to(part.device)
-    queries = torch.arange(len(part))
-    if targets is None:
-        columns = queries + first
-    else:
-        lists = targets[first : first + len(part)]
-        queries = queries.repeat_interleave(torch.tensor([len(x) for x in lists]))
-        columns = torch.tensor([i for x in lists for i in x])
-    right = torch.zeros(part.shape, dtype=torch.bool)
-    right[queries, columns] = True
-    return right.to(part.device)
-
-
-def _check_targets(targets: Targets, num_queries: int, num_candidates: int) -> Tensor | list[list[int]] | None:
-    if targets is None:
-        if num_queries != num_candidates:
-            raise ValueError(
-                f"scores are [{num_queries}, {num_candidates}], so the diagonal cannot be the true pairs; give targets"
-            )
-        return None
-    if hasattr(targets, "shape"):
-        targets = torch.as_tensor(targets)
-        if targets.shape != (num_queries, num_candidates) or targets.dtype != torch.bool:
-            raise ValueError(
-                f"targets are {list(targets.shape)} {targets.dtype}; "
-                f"expected [{num_queries}, {num_candidates}] torch.bool, or a list of indices for each query"
-            )
-        empty = (~targets.any(1)).nonzero().flatten().tolist()
-    else:
-        targets = [[int(i) for i in x] for x in targets]
-        if len(targets) != num_queries:
-            raise ValueError(f"targets hold {len(targets)} lists; expected one for each of {num_queries} queries")
-        for query, columns in enumerate(targets):
-            if any(not 0 <= i < num_candidates for i in columns):
-                raise ValueError(f"targets[{query}] is {columns}; expected indices from 0 to {num_candidates - 1}")
-        empty = [query for query, columns in enumerate(targets) if not columns]
-    if empty:
-        raise ValueError(f"query {empty[0]} has no right candidate ({len(empty)} such queries); leave them out")
-    return targets
-
-
-def _check_numbers(num_candidates: int, num_right: int | Sequence[int]) -> list[int]:
-    numbers = [num_right] if isinstance(num_right, int) else [int(x) for x in num_right]
-    if not numbers or not all(1 <= x <= num_candidates for x in numbers):
-        raise ValueError(f"num_right is {num_right}; expected numbers from 1 to {num_candidates}")
-    return numbers

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from vgs_lib import retrieval, similarity
-from vgs_lib.retrieval import Targets
+from vgs_lib.clock import Clock
+from vgs_lib.retrieval_targets import Targets, target_mask
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def worst(scores: Tensor, num: int, targets: Targets = None) -> list[Mistake]:
     A tie with a wrong candidate is no mistake. Arguments and errors are those of :func:`vgs_lib.retrieval.ranks`.
     """
     ranks = retrieval.ranks(scores, targets)
-    mask = retrieval.target_mask(targets, *scores.shape)
+    mask = target_mask(targets, *scores.shape)
     mistakes = []
     for query, row in enumerate(scores):
         first = int(row.argmax())
@@ -50,7 +51,7 @@ def worst(scores: Tensor, num: int, targets: Targets = None) -> list[Mistake]:
 
 @torch.inference_mode()
 def word_votes(
-    wrong: Tensor, right: Tensor, audio_map: Tensor, words: Sequence, seconds_per_frame: float
+    wrong: Tensor, right: Tensor, audio_map: Tensor, words: Sequence, clock: Clock
 ) -> list[tuple[str, float]]:
     """How much each word speaks for the wrong picture (above 0) or for the right one (below 0).
 
@@ -58,7 +59,7 @@ def word_votes(
         wrong, right: image maps [D, h, w] at the resolution that the score looks at.
         audio_map: [D, T] of the caption.
         words: with ``text``, ``start`` and ``end`` in seconds, not overlapping.
-        seconds_per_frame: a frame belongs to the word that its middle lies in.
+        clock: when the frames are heard; a frame belongs to the word that its middle lies in.
 
     Returns:
         (text, vote) of each word in order and ("pauses", vote) for the frames of no word. The sum is the difference of
@@ -66,7 +67,7 @@ def word_votes(
     """
     best = [similarity.matchmap(one, audio_map).amax(dim=(0, 1)).double() for one in (wrong, right)]
     votes = ((best[0] - best[1]) / audio_map.shape[1]).cpu().numpy()
-    middle = (np.arange(len(votes)) + 0.5) * seconds_per_frame
+    middle = clock.middles(len(votes))
     left, found = np.ones(len(votes), bool), []
     for word in words:
         inside = (middle >= word.start) & (middle < word.end) & left

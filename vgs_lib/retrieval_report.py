@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure as Plot
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from torch import Tensor
 
 from vgs_lib import retrieval
 from vgs_lib.retrieval import Targets
 from vgs_lib.retrieval_errors import Mistake
+from vgs_lib.retrieval_targets import target_mask
 from vgs_lib.search import Found, PictureSearch, Quality, quality
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def report(scores: Tensor, targets: Targets = None, *, seed: int = 0) -> tuple[F
 
     Arguments and errors are those of :func:`vgs_lib.retrieval.recall_at_k`.
     """
-    num_right = retrieval.target_mask(targets, *scores.shape).sum(dim=1).tolist()
+    num_right = target_mask(targets, *scores.shape).sum(dim=1).tolist()
     count = scores.shape[1]
     figures = []
     for k in (1, 5, 10):
@@ -141,7 +143,7 @@ def search_table(curves: Mapping[str, Sequence[tuple[object, Quality]]]) -> str:
 
 def search_plot(curves: Mapping[str, Sequence[tuple[object, Quality]]]) -> Plot:
     """Recall and time of searches: one line of (label, quality) points for each name; upper left is better."""
-    plot = Plot(figsize=(8.4, 3.6), dpi=80, layout="constrained")
+    plot = Plot(figsize=(8.4, 3.9), dpi=80, layout="constrained")
     draw: list[tuple[str, Callable[[Quality], float]]] = [
         ("exact ten that were found", lambda found: found.recall),
         ("queries whose own picture was found", lambda found: found.hits),
@@ -153,10 +155,13 @@ def search_plot(curves: Mapping[str, Sequence[tuple[object, Quality]]]) -> Plot:
             axes.plot(times, [value(found) for _, found in points], color=colour, marker=marker, label=name)
             for label, found in points:
                 at = (found.milliseconds, value(found))
-                axes.annotate(str(label), at, xytext=(3, -10), textcoords="offset points", fontsize=7)
-        axes.set(xscale="log", xlabel="time of a query (ms, median)", ylim=(0, 1.06))
+                axes.annotate(str(label), at, xytext=(6, -7), textcoords="offset points", fontsize=7)
+        axes.set(xscale="log", xlabel="time of a query (ms, median)", ylim=(-0.06, 1.06))
+        axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.set_title(f"Share of the {title}" if "exact" in title else f"Share of {title}", fontsize=10)
         axes.grid(alpha=0.3)
     plot.axes[0].set_ylabel("share")
-    plot.axes[1].legend(fontsize=8, loc="lower right")
+    handles, names = plot.axes[0].get_legend_handles_labels()
+    plot.legend(handles, names, fontsize=8, loc="outside lower center", ncols=len(names))
     return plot

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,11 +25,9 @@ from vgs_lib import similarity
 from vgs_lib.errors import DataError
 from vgs_lib.images import fit_picture
 from vgs_lib.memory import give_back
+from vgs_lib.vector_index import VectorIndex
 
-KINDS = ("exact", "ivf", "hnsw")
-_TRAINED_PER_LIST = 40  # vectors of each list that k-means is fitted to: more take time and change little
-_ROUNDS = 8  # of k-means
-_ADDED = 32  # pictures added to an index at once
+_PART = 32  # pictures whose maps are widened to 32 bits at once: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -42,117 +39,18 @@ class Found:
     seconds: float
 
 
-class VectorIndex:
-    """The vectors with the largest inner products with a query, through faiss.
-
-    Args:
-        vectors: [V, D], V >= 1, or [N, P, D], numbered row by row. ``ivf`` and ``hnsw`` keep them in 16 bits.
-        kind: ``exact`` compares with all; ``ivf`` with the lists of a k-means whose centres are nearest; ``hnsw`` walks
-            a graph of neighbours.
-        lists: of ``ivf``; by default about the square root of V.
-        probes: lists that ``ivf`` looks into for a query. More find more and take longer.
-        links: neighbours of a vector in the graph of ``hnsw``.
-        breadth: candidates that ``hnsw`` keeps while it walks. More find more and take longer.
-        seed: of k-means.
-
-    Raises:
-        DataError: vectors of a wrong shape, none, not finite, an unknown kind, or a setting below 1.
-    """
-
-    def __init__(
-        self,
-        vectors: np.ndarray | Tensor,
-        *,
-        kind: str = "exact",
-        lists: int | None = None,
-        probes: int = 4,
-        links: int = 16,
-        breadth: int = 64,
-        seed: int = 0,
-    ):
-        vectors = torch.as_tensor(vectors)
-        vectors = vectors[:, None] if vectors.dim() == 2 else vectors
-        if vectors.dim() != 3 or 0 in vectors.shape:
-            raise DataError(f"vectors are {list(vectors.shape)}; expected [V, D] or [N, P, D], none of them 0")
-        count, dim = vectors.shape[0] * vectors.shape[1], vectors.shape[2]
-        lists = max(1, round(count**0.5)) if lists is None else lists
-        for name, value in (("lists", lists), ("probes", probes), ("links", links), ("breadth", breadth)):
-            if value < 1:
-                raise DataError(f"{name} is {value}; expected 1 or more")
-        if kind not in KINDS:
-            raise DataError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
-        if lists > count:
-            raise DataError(f"lists is {lists}, but there are {count} vectors; expected at most one list for each")
-        self.kind, self.dim = kind, dim
-        started = time.perf_counter()
-        self._index = _empty_index(kind, dim, lists, links, seed)
-        if not self._index.is_trained:
-            self._index.train(_sample(vectors, lists * _TRAINED_PER_LIST, seed))
-        threads = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(1 if kind == "hnsw" else threads)  # several threads make another graph each time
-        for part in vectors.split(_ADDED):  # in parts, so that no copy of all is made
-            self._index.add(_rows(part.reshape(-1, dim), "vectors"))
-        faiss.omp_set_num_threads(threads)
-        if kind != "exact":
-            self.set_effort(min(probes, lists) if kind == "ivf" else breadth)
-        self.build_seconds = time.perf_counter() - started
-
-    def __len__(self) -> int:
-        return self._index.ntotal
-
-    def set_effort(self, value: int) -> "VectorIndex":
-        """Change ``probes`` of ``ivf`` or ``breadth`` of ``hnsw``, without building again; returns the index."""
-        if self.kind == "exact" or value < 1:
-            raise DataError(f"effort is {value} for an index of kind {self.kind}; expected 1 or more, and ivf or hnsw")
-        if self.kind == "ivf":
-            self._index.nprobe = min(value, self._index.nlist)
-        else:
-            self._index.hnsw.efSearch = value
-        return self
-
-    def search(self, queries: np.ndarray | Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ``k`` best vectors of each query [Q, D]: products [Q, k] float32, best first, and rows [Q, k] int64.
-
-        Where an approximate index finds fewer, the last rows are -1. DataError for another D or ``k`` below 1.
-        """
-        queries = _rows(queries, "queries")
-        if queries.shape[1] != self.dim:
-            raise DataError(f"queries have {queries.shape[1]} dimensions, the index {self.dim}; they must be equal")
-        if k < 1:
-            raise DataError(f"k is {k}; expected 1 or more")
-        return self._index.search(queries, min(k, len(self)))
-
-
-def _empty_index(kind: str, dim: int, lists: int, links: int, seed: int) -> faiss.Index:
-    """A faiss index for inner products without vectors."""
-    if kind == "exact":
-        return faiss.IndexFlatIP(dim)
-    half = faiss.ScalarQuantizer.QT_fp16
-    if kind == "hnsw":
-        return faiss.IndexHNSWSQ(dim, half, links, faiss.METRIC_INNER_PRODUCT)
-    centres = faiss.IndexFlatIP(dim)
-    index = faiss.IndexIVFScalarQuantizer(centres, dim, lists, half, faiss.METRIC_INNER_PRODUCT, False)
-    clustering = index.cp
-    clustering.seed, clustering.niter = seed, _ROUNDS
-    clustering.max_points_per_centroid, clustering.min_points_per_centroid = _TRAINED_PER_LIST, 1
-    return index
-
-
-def _sample(vectors: Tensor, most: int, seed: int) -> np.ndarray:
-    """At most ``most`` of the vectors [N, P, D], drawn without replacement: [n, D]."""
-    count = vectors.shape[0] * vectors.shape[1]
-    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:most])
-    place = torch.from_numpy(chosen)
-    return _rows(vectors[place // vectors.shape[1], place % vectors.shape[1]], "vectors")
-
-
 def pool_places(image_maps: Tensor, cell: int) -> Tensor:
-    """Image maps [N, D, h, w] -> vectors [N, P, D], each the mean of ``cell`` x ``cell`` places (fewer at an edge)."""
+    """Image maps [N, D, h, w] -> vectors [N, P, D], each the mean of ``cell`` x ``cell`` places (fewer at an edge).
+
+    Means are float32; with ``cell`` 1 the vectors are a view of the maps.
+    """
     if cell < 1:
         raise DataError(f"cell is {cell}; expected 1 or more places")
     cell = min(cell, max(image_maps.shape[-2:]))
-    pooled = functional.avg_pool2d(image_maps, cell, ceil_mode=True) if cell > 1 else image_maps
-    return pooled.flatten(2).transpose(1, 2)
+    if cell == 1:
+        return image_maps.flatten(2).transpose(1, 2)
+    pool = lambda part: functional.avg_pool2d(part.float(), cell, ceil_mode=True).flatten(2)
+    return torch.cat([pool(part) for part in image_maps.split(_PART)]).transpose(1, 2)
 
 
 def scored_maps(model, image_maps: Tensor) -> Tensor:
@@ -168,6 +66,7 @@ def embed_places(
     count: int,
     *,
     size: int = 224,
+    dtype: torch.dtype = torch.float32,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
     """Image maps [N, D, h, w] as from :func:`scored_maps`, encoded one picture after another, on the CPU.
@@ -177,6 +76,7 @@ def embed_places(
         picture_at: gives picture 0 to ``count`` - 1, uint8 [H, W, 3], all of one size.
         count: N, 1 or more.
         size: pixels of the shorter side that the image encoder is given.
+        dtype: in which they are kept; ``torch.float16`` takes half the memory.
         report: called with (done, total) after each picture.
     """
     if count < 1:
@@ -187,7 +87,7 @@ def embed_places(
         picture = fit_picture(picture_at(number), size, name=f"picture {number}")
         encoded = scored_maps(model, model.embed_image(picture[None].to(device))).cpu()[0]
         if number == 0:
-            maps = torch.empty(count, *encoded.shape)
+            maps = torch.empty(count, *encoded.shape, dtype=dtype)
         if encoded.shape != maps.shape[1:]:
             raise DataError(
                 f"picture {number}: its map is {list(encoded.shape)}, that of picture 0 {list(maps[0].shape)}"
@@ -202,7 +102,8 @@ class PictureSearch:
     """The best pictures of a spoken query: a shortlist from a vector index, put in order by the exact score.
 
     Args:
-        image_maps: [N, D, h, w] as from :func:`embed_places`; they are kept for the exact score.
+        image_maps: [N, D, h, w] as from :func:`embed_places`; they are kept for the exact score,
+            which is computed in 32 bits whatever they are kept in.
         cell: places averaged to one vector of the index; 1: every place is one, ``max(h, w)``: one vector a picture.
         score: similarity of the exact score, "misa" as trained by default.
         index: options of :class:`VectorIndex`, such as ``kind="ivf"``.
@@ -254,10 +155,10 @@ class PictureSearch:
 
     @torch.inference_mode()
     def _best(self, audio_map: Tensor, ids: np.ndarray, num_best: int, started: float) -> Found:
-        maps = self.image_maps if len(ids) == len(self) else self.image_maps[torch.from_numpy(np.sort(ids))]
         ids = np.sort(ids)
         length = torch.tensor([audio_map.shape[1]])
-        scores = similarity.score_matrix(maps, audio_map[None], length, kind=self.score)[:, 0].float()
+        score = lambda maps: similarity.score_matrix(maps.float(), audio_map[None], length, kind=self.score)[:, 0]
+        scores = torch.cat([score(self.image_maps[part]) for part in torch.from_numpy(ids).split(_PART)])
         best, order = scores.topk(min(num_best, len(ids)))
         return Found(ids[order.numpy()], best.numpy(), time.perf_counter() - started)
 
@@ -284,14 +185,3 @@ def quality(found: Sequence[Found], exact: Sequence[Found], right: Sequence[int]
     hits = [own in one.ids for one, own in zip(found, right, strict=True)]
     seconds = np.median([one.seconds for one in found])
     return Quality(float(np.mean(recalls)), float(np.mean(hits)), 1000 * float(seconds))
-
-
-def _rows(values: np.ndarray | Tensor, name: str) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().float().numpy()
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    if values.ndim != 2 or 0 in values.shape:
-        raise DataError(f"{name} are {list(values.shape)}; expected [rows, D], none of them 0")
-    if not np.isfinite(values).all():
-        raise DataError(f"{name} hold values that are not finite; a model that gives them cannot be searched")
-    return values

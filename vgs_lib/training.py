@@ -86,11 +86,12 @@ def fit(
         same in every process. ``settings`` attributes of ``batches`` and ``loss``, JSON objects, are part of
         the run's identity.
     evaluate: model in evaluation mode, no gradients -> figures. It runs in every process.
-    directory: run folder. A run found there goes on after its last checkpoint.
+    directory: run folder. A run found there goes on after its last checkpoint. It is locked until the stream ends.
     should_stop: asked before every step; True writes a checkpoint and ends the run.
 
     The model is left on the device, in the mode (training or evaluation) it came in. Raises TrainingError for
-    settings this machine cannot follow, a folder of another run, and a loss or gradient that is not finite.
+    settings this machine cannot follow, a folder of another run or one in which a run is training now, and a loss or
+    gradient that is not finite.
     """
     run = _Run(model, batches, loss, settings, evaluate, None if directory is None else Path(directory))
     return run.events(should_stop or (lambda: False))
@@ -109,6 +110,7 @@ class _Run:
         self.model, self.batches, self.loss, self.settings = model, batches, loss, settings
         self.evaluate, self.directory = evaluate, directory
         self.step, self.saved_step, self.best = 0, -1, None
+        self.folder: RunFolder | None = None
         self.step_seconds: deque[float] = deque(maxlen=50)
 
     def events(self, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -140,21 +142,15 @@ class _Run:
             yield FinishedEvent(self.step, self.best)
         finally:
             self.model.train(was_training)
+            if self.folder is not None:
+                self.folder.release()
 
     def _set_up(self) -> Iterator[Event]:
         settings = self.settings
         self.model.to(self.accelerator.device).train()
         distributed.broadcast_model(self.model)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = self.accelerator.prepare_optimizer(
-            make_optimizer(
-                self.model,
-                learning_rate=settings.learning_rate,
-                weight_decay=settings.weight_decay,
-                betas=settings.betas,
-            )
-        )
-        self.folder = None
+        self.optimizer = self.accelerator.prepare_optimizer(make_optimizer(self.model, settings))
         if self.directory is not None:
             parts = {"batches": _settings_of(self.batches), "loss": _settings_of(self.loss)}
             self.folder = RunFolder(self.directory, describe(self.model, {**settings.identity, **parts}))
@@ -184,9 +180,7 @@ class _Run:
     def _train(self, batches: Iterator[Batch]) -> StepEvent:
         begin, settings, step = time.monotonic(), self.settings, self.step
         batch = next(batches).to(self.accelerator.device)
-        factor = learning_rate_factor(
-            step, steps=settings.steps, warmup_steps=settings.warmup_steps, schedule=settings.schedule
-        )
+        factor = learning_rate_factor(step, settings)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * factor
         with seeded(settings.seed, "step", step, distributed.rank()):

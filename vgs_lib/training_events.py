@@ -7,13 +7,21 @@ from typing import Any
 
 from vgs_lib.errors import TrainingError
 
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("cosine", "constant", "step", "cyclic")
+
 
 @dataclass(frozen=True)
 class FitSettings:
     """How to train; TrainingError for values that cannot be meant.
 
-    steps: optimizer steps of the whole run. learning_rate, weight_decay, betas: of AdamW.
-    warmup_steps: linear warm-up from zero. schedule: "cosine" (to zero at ``steps``) or "constant".
+    steps: optimizer steps of the whole run.
+    optimizer: "adamw", "adam" (its weight decay is an L2 penalty, as in the documents) or "sgd".
+    learning_rate, weight_decay: of the optimizer. betas: of "adamw" and "adam". momentum: of "sgd".
+    warmup_steps: linear warm-up from zero; the schedules count their steps from the start of the run.
+    schedule: "cosine" (to zero at ``steps``), "constant", "step" (divided by ``decay_factor`` every ``decay_every``
+        steps) or "cyclic" (a cosine from ``learning_rate`` down to ``lowest_learning_rate`` and back up, a whole
+        period every ``cycle_steps`` steps).
     gradient_clip: largest norm of all gradients together; None for no limit.
     seed: of everything random in a step.
     evaluate_every, checkpoint_every: in steps; 0 for only at the end.
@@ -38,6 +46,12 @@ class FitSettings:
     num_workers: int = 0
     max_seconds: float | None = None
     keep_best: str | None = None
+    optimizer: str = "adamw"
+    momentum: float = 0.9
+    decay_every: int = 0
+    decay_factor: float = 10.0
+    lowest_learning_rate: float = 0.0
+    cycle_steps: int = 0
 
     def __post_init__(self) -> None:
         wants = {
@@ -46,7 +60,7 @@ class FitSettings:
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "betas": (len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two numbers in [0, 1)"),
             "warmup_steps": (0 <= self.warmup_steps, "0 or more"),
-            "schedule": (self.schedule in ("cosine", "constant"), "'cosine' or 'constant'"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(map(repr, SCHEDULES))}"),
             "gradient_clip": (self.gradient_clip is None or self.gradient_clip > 0, "None or above 0"),
             "evaluate_every": (self.evaluate_every >= 0, "0 or more"),
             "checkpoint_every": (self.checkpoint_every >= 0, "0 or more"),
@@ -54,6 +68,15 @@ class FitSettings:
             "device": (self.device in (None, "cpu", "cuda", "mps"), "None, 'cpu', 'cuda' or 'mps'"),
             "num_workers": (self.num_workers >= 0, "0 or more"),
             "max_seconds": (self.max_seconds is None or self.max_seconds > 0, "None or above 0"),
+            "optimizer": (self.optimizer in OPTIMIZERS, f"one of {', '.join(map(repr, OPTIMIZERS))}"),
+            "momentum": (0 <= self.momentum < 1, "a number in [0, 1)"),
+            "decay_every": (self.decay_every >= (self.schedule == "step"), "1 or more steps for schedule 'step'"),
+            "decay_factor": (1 <= self.decay_factor < math.inf, "1 or more"),
+            "lowest_learning_rate": (
+                0 <= self.lowest_learning_rate <= (self.learning_rate if self.schedule == "cyclic" else math.inf),
+                "0 or more, for schedule 'cyclic' no more than learning_rate",
+            ),
+            "cycle_steps": (self.cycle_steps >= 2 * (self.schedule == "cyclic"), "2 or more for schedule 'cyclic'"),
         }
         for name, (fine, wanted) in wants.items():
             if not fine:
@@ -61,10 +84,21 @@ class FitSettings:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must not change when a run goes on: all that its losses depend on."""
+        """What must not change when a run goes on: all that its losses depend on.
+
+        What its optimizer and schedule do not use is left out, so that folders of earlier versions, which knew only
+        AdamW, still go on.
+        """
         free = {"evaluate_every", "checkpoint_every", "device", "num_workers", "max_seconds"}
-        if self.schedule == "constant":
+        if self.schedule != "cosine":
             free.add("steps")
+        if self.optimizer == "adamw":
+            free.add("optimizer")
+        free.add("betas" if self.optimizer == "sgd" else "momentum")
+        if self.schedule != "step":
+            free |= {"decay_every", "decay_factor"}
+        if self.schedule != "cyclic":
+            free |= {"lowest_learning_rate", "cycle_steps"}
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 

@@ -93,12 +93,19 @@ class Run:
             "chance": self.chance,
         }
 
-    def create(self) -> None:
-        """Write ``run.json``; :class:`TrainingError` if the folder cannot be used."""
+    def create(self, *, new: bool = True) -> None:
+        """Write ``run.json``; :class:`TrainingError` if the folder cannot be used, or is there and the run is ``new``.
+
+        Another kernel may have begun a run of that name since somebody looked.
+        """
         text = json.dumps({"recipe": self.plan.to_dict(), "chance": self.chance}, indent=1)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=not new)
             write_atomically(self.folder / "run.json", lambda path: path.write_text(text, encoding="utf-8"))
+        except FileExistsError as error:
+            raise TrainingError(
+                f"{self.folder}: another kernel has just begun a run of this name; choose another name"
+            ) from error
         except OSError as error:
             raise TrainingError(f"{self.folder}: cannot be used as the folder of a run ({error})") from error
 

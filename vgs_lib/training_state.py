@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
 from torch import Tensor, nn
 
@@ -23,17 +24,16 @@ from vgs_lib.safe_files import (
     remove_leftovers,
     write_tensors,
 )
-from vgs_lib.training_events import Best
+from vgs_lib.training_events import Best, FitSettings
 
 logger = logging.getLogger(__name__)
 
 MAX_DIFFERENCES = 6
+LOCK = "training.lock"
 
 
-def make_optimizer(
-    model: nn.Module, *, learning_rate: float, weight_decay: float, betas: tuple[float, float]
-) -> torch.optim.AdamW:
-    """AdamW over the parameters that want gradients; biases, norms, scales and other vectors do not decay."""
+def make_optimizer(model: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
+    """The optimizer over the parameters that want gradients; biases, norms, scales and other vectors do not decay."""
     norms = {
         id(parameter)
         for module in model.modules()
@@ -46,17 +46,31 @@ def make_optimizer(
     plain = [p for p in trained if p.ndim <= 1 or id(p) in norms]
     plain_ids = {id(p) for p in plain}
     decayed = [p for p in trained if id(p) not in plain_ids]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=betas)
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
+    adam = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[settings.optimizer]
+    return adam(groups, lr=settings.learning_rate, betas=settings.betas)
 
 
-def learning_rate_factor(step: int, *, steps: int, warmup_steps: int, schedule: str) -> float:
-    """The share 0..1 of the learning rate at zero-based ``step``: linear warm-up, then constant or cosine."""
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    if schedule == "constant":
+def learning_rate_factor(step: int, settings: FitSettings) -> float:
+    """The share 0..1 of the learning rate at zero-based ``step``: linear warm-up, then the schedule.
+
+    Sources of "step": harwath2019 (a tenth every 30 epochs), ni2018 (half every 5 epochs). Of "cyclic": merkx2019 in
+    tian2020; it starts at the highest rate and is lowest after half a period, which their text leaves open.
+    """
+    warmup = settings.warmup_steps
+    if step < warmup:
+        return (step + 1) / warmup
+    if settings.schedule == "constant":
         return 1.0
-    return 0.5 * (1.0 + math.cos(math.pi * (step - warmup_steps) / max(steps - warmup_steps, 1)))
+    if settings.schedule == "step":
+        return settings.decay_factor ** -(step // settings.decay_every)
+    if settings.schedule == "cyclic":
+        lowest = settings.lowest_learning_rate / settings.learning_rate
+        return lowest + (1.0 - lowest) * 0.5 * (1.0 + math.cos(2.0 * math.pi * step / settings.cycle_steps))
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(settings.steps - warmup, 1)))
 
 
 def unchanged_names(model: nn.Module) -> set[str]:
@@ -98,19 +112,35 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str 
 
 
 class RunFolder:
-    """The checkpoints of one run."""
+    """The checkpoints of one run, and the lock that keeps a second one from training among them."""
 
     def __init__(self, path: Path, identity: Mapping[str, Any]):
         self.path = path
         self.identity = identity
+        # not of one thread: a generator may be closed in another one than it ran in
+        self._lock = filelock.FileLock(path / LOCK, thread_local=False)
 
     def prepare(self) -> None:
-        """Create the folder and clear away what a killed process was writing."""
+        """Create the folder, lock it until `release`, and clear away what a killed process was writing.
+
+        The system lifts the lock when its process ends, however that ends; the file stays and means nothing by itself.
+        Raises TrainingError for a folder that cannot be used, or in which a run is training now.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise TrainingError(
+                f"{self.path}: a run is training in this folder now, in another kernel or program. "
+                "Wait for its end or stop it there, then begin again, or choose another folder"
+            ) from error
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be used as a run folder ({error})") from error
         remove_leftovers(self.path)
+
+    def release(self) -> None:
+        """Let others train in the folder."""
+        self._lock.release()
 
     def step_file(self, step: int) -> Path:
         """Where the checkpoint after ``step`` steps lies."""

@@ -19,6 +19,7 @@ import torchaudio
 from PIL import Image
 
 from vgs_lib import audio
+from vgs_lib.clock import Clock
 from vgs_lib.discovery import TimedWord
 from vgs_lib.errors import AudioError, ImageError, VideoError
 from vgs_lib.prompting import Prompt
@@ -63,7 +64,7 @@ def export(
     picture: np.ndarray,
     waveform: np.ndarray,
     *,
-    seconds_per_frame: float,
+    clock: Clock,
     rate: int = audio.SAMPLE_RATE,
     heat_range: tuple[float, float] = (0.0, 1.0),
     words: Sequence[TimedWord] = (),
@@ -82,7 +83,7 @@ def export(
         heat: [T, H, W], 0-1, such as `Prompt.heat` or `vgs_lib.viz.heat_of` of a matchmap.
         picture: uint8 [Y, X, 3].
         waveform: [N], -1 to 1.
-        seconds_per_frame: of ``heat``: front-end hop x pooling.
+        clock: when the frames of ``heat`` are heard: ``Prompt.clock``.
         rate: samples per second of ``waveform``.
         heat_range: (low, high) similarities drawn as 0 and 1, for the legend.
         words: shown below the picture while they are heard.
@@ -104,7 +105,7 @@ def export(
         AudioError: the waveform is empty, not one channel or not finite.
     """
     path = Path(path)
-    _check(path, heat, picture, waveform, seconds_per_frame, frames_per_second)
+    _check(path, heat, picture, waveform, frames_per_second)
     low, high = heat_range
     if not low < high:
         raise VideoError(f"heat_range: found {heat_range!r}, expected two numbers, the lower one first.")
@@ -114,7 +115,7 @@ def export(
     frames = FilmFrames(
         np.asarray(heat, np.float32),
         picture,
-        seconds_per_frame=seconds_per_frame,
+        clock=clock,
         duration=duration,
         heat_range=heat_range,
         words=words,
@@ -149,8 +150,8 @@ def export(
 
 def export_prompt(path: Path | str, prompt: Prompt, picture: np.ndarray, **options) -> Video | None:
     """`export` of what a prompt found in its ``picture`` (uint8 [Y, X, 3]); ``options`` are those of `export`."""
-    times = {"seconds_per_frame": prompt.seconds_per_frame, "heat_range": prompt.heat_range}
-    return export(path, prompt.heat, picture, prompt.waveform, **times, **options)
+    scales = {"clock": prompt.clock, "heat_range": prompt.heat_range}
+    return export(path, prompt.heat, picture, prompt.waveform, **scales, **options)
 
 
 def embedded(video: Video, alt: str):
@@ -225,7 +226,7 @@ def _encoder(kind: str, names: Sequence[str]) -> str:
     )
 
 
-def _check(path: Path, heat, picture, waveform, seconds_per_frame: float, frames_per_second: int) -> None:
+def _check(path: Path, heat, picture, waveform, frames_per_second: int) -> None:
     if path.suffix.lower() != ".mp4":
         raise VideoError(f"{path}: found the ending {path.suffix!r}, expected .mp4.")
     if not path.parent.is_dir():
@@ -235,8 +236,6 @@ def _check(path: Path, heat, picture, waveform, seconds_per_frame: float, frames
     heat, picture, waveform = np.asarray(heat), np.asarray(picture), np.asarray(waveform)
     if heat.ndim != 3 or 0 in heat.shape or not (0 <= heat.min() and heat.max() <= 1):
         raise VideoError(f"heat: found the shape {list(heat.shape)}, expected [T, H, W] with values from 0 to 1.")
-    if not seconds_per_frame > 0:
-        raise VideoError(f"seconds_per_frame: found {seconds_per_frame!r}, expected a number above 0.")
     if not (isinstance(frames_per_second, int) and 1 <= frames_per_second <= 60):
         raise VideoError(f"frames_per_second: found {frames_per_second!r}, expected a whole number from 1 to 60.")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vgs_lib.clock import Clock
 from vgs_lib.discovery import TimedWord
 from vgs_lib.viz import colour_table, overlay
 
@@ -15,9 +16,9 @@ FOOTER = 64  # pixels below the picture
 INK, PAPER, SOFT, NOW = (29, 39, 51), (255, 255, 255), (91, 102, 115), (179, 38, 30)
 
 
-def heat_at(heat: np.ndarray, seconds: float, seconds_per_frame: float) -> np.ndarray:
+def heat_at(heat: np.ndarray, seconds: float, clock: Clock) -> np.ndarray:
     """Heat [H, W] of a moment: linear between the centres of the two nearest of the frames [T, H, W]."""
-    position = np.clip(seconds / seconds_per_frame - 0.5, 0, len(heat) - 1)
+    position = np.clip(clock.frame(seconds) - 0.5, 0, len(heat) - 1)
     first = int(position)
     second = min(first + 1, len(heat) - 1)
     part = position - first
@@ -30,7 +31,7 @@ class FilmFrames:
     Args:
         heat: [T, H, W] float32, 0-1.
         picture: uint8 [Y, X, 3].
-        seconds_per_frame: of ``heat``.
+        clock: when the frames of ``heat`` are heard.
         duration: of the sound.
         heat_range: (low, high) similarities drawn as 0 and 1.
         words: shown while they are heard.
@@ -44,7 +45,7 @@ class FilmFrames:
         heat: np.ndarray,
         picture: np.ndarray,
         *,
-        seconds_per_frame: float,
+        clock: Clock,
         duration: float,
         heat_range: tuple[float, float],
         words: Sequence[TimedWord],
@@ -52,7 +53,7 @@ class FilmFrames:
         opacity: float,
         cut: float,
     ):
-        self.heat, self.seconds_per_frame, self.duration = heat, seconds_per_frame, duration
+        self.heat, self.clock, self.duration = heat, clock, duration
         self.words, self.opacity, self.cut = words, opacity, cut
         scale = longest / max(picture.shape[:2])
         even = lambda side: max(2, 2 * round(side * scale / 2))  # H.264 halves the colours' resolution
@@ -65,7 +66,7 @@ class FilmFrames:
 
     def at(self, seconds: float) -> np.ndarray:
         """The frame of a moment: uint8 [Y, X, 3]."""
-        heat = heat_at(self.heat, seconds, self.seconds_per_frame)
+        heat = heat_at(self.heat, seconds, self.clock)
         lit = overlay(self.picture, heat, opacity=self.opacity, threshold=self.cut)
         footer = self._footer.copy()
         draw, width = ImageDraw.Draw(footer), self.size[0]
@@ -82,7 +83,7 @@ class FilmFrames:
         footer = Image.new("RGB", (width, FOOTER), PAPER)
         strongest = self.heat.max(axis=(1, 2))
         moments = (np.arange(width) + 0.5) / width * self.duration
-        values = strongest[np.clip((moments / self.seconds_per_frame).astype(int), 0, len(strongest) - 1)]
+        values = strongest[np.clip(self.clock.frame(moments).astype(int), 0, len(strongest) - 1)]
         footer.paste(_strip(np.where(values >= self.cut, values, 0), 14), (0, 24))
         bar = np.linspace(0, 1, max(20, min(128, width // 4)))
         draw = ImageDraw.Draw(footer)

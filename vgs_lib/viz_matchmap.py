@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from plotly import graph_objects
 
+from vgs_lib.clock import Clock
 from vgs_lib.discovery import Component, TimedWord
 from vgs_lib.front_ends import LogMel
 
@@ -40,7 +41,7 @@ def density_figure(
     matchmap,
     *,
     threshold: float,
-    seconds_per_frame: float,
+    clock: Clock,
     words: Sequence[TimedWord] = (),
     title: str = "",
     max_cells: int = MAX_CELLS,
@@ -50,7 +51,7 @@ def density_figure(
     Args:
         matchmap: [H, W, T] similarities; pooled by `pool` so that the figure stays small.
         threshold: similarity of the outermost surface.
-        seconds_per_frame: front-end hop x pooling.
+        clock: when the frames are heard: ``DualEncoder.clock``.
         words: written along the time axis.
         title: heading.
         max_cells: how many cells are kept.
@@ -64,7 +65,7 @@ def density_figure(
     y, x, time = np.meshgrid(
         (centre(values.shape[0], rows, full.shape[0]) / full.shape[0] * 100).round().astype(np.uint8),
         (centre(values.shape[1], columns, full.shape[1]) / full.shape[1] * 100).round().astype(np.uint8),
-        (centre(values.shape[2], frames, full.shape[2]) * seconds_per_frame).astype(np.float32),
+        clock.seconds(centre(values.shape[2], frames, full.shape[2])).astype(np.float32),
         indexing="ij",
     )
     top = max(float(values.max()), threshold + 1e-3)
@@ -94,7 +95,7 @@ def density_figure(
         showlegend=False,
     )
     figure = graph_objects.Figure([surfaces, labels])
-    seconds = full.shape[2] * seconds_per_frame
+    seconds = clock.seconds(full.shape[2])
     figure.update_layout(
         title={"text": title},
         height=480,

@@ -1,83 +1,24 @@
-"""A study: what a recipe is trained and judged on. This one is of single things and their spoken names.
+"""The study of single things of Spoken Stamps and their spoken names: the smallest task that teaches words.
 
-A training dashboard asks a study for three things made of a recipe: the model, its batches and how it is judged. To
-train on other data, write a class with ``options``, ``base`` and ``prepare`` (see :class:`Study`).
-
-Legend: B pairs, D embedding, T frames.
+Legend: B pairs.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
-from vgs_lib import retrieval
-from vgs_lib.data.loading import Batch, BatchSource, collate
-from vgs_lib.data.scene_batches import SceneData, speech_features
+from vgs_lib.data.loading import Batch, collate
+from vgs_lib.data.scene_batches import speech_features
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.data.word_batches import WordBatches, forget_what_was_read, same_names, word_trial
 from vgs_lib.errors import DataError
 from vgs_lib.model import DualEncoder
-from vgs_lib.recipes import Part, Recipe, build_model
+from vgs_lib.recipes import Recipe, build_model
 from vgs_lib.seeds import seeded
-from vgs_lib.training import FitSettings, ScoreLoss
+from vgs_lib.study import FIRST_WORDS, OPTIONS, Prepared, chances, recalls
 
 PARTS = 4  # in which validation is embedded
-_HINGE = {"margin": 1.0, "reduction": "mean"}
-LOSSES: dict[str, ScoreLoss] = {
-    "info_nce": ScoreLoss("info_nce"),
-    "shn": ScoreLoss("shn", options=_HINGE),
-    "sampled_triplet": ScoreLoss("sampled_triplet", options=_HINGE),
-    "semi_hard_triplet": ScoreLoss("semi_hard_triplet", options=_HINGE),
-    "all_pairs_hinge": ScoreLoss("all_pairs_hinge", options=_HINGE),
-}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Made of a recipe: a model, its batches (with a ``fill`` that yields :class:`Filling`, or none), its judge.
-
-    ``chance`` has the chance level of each figure of ``evaluate`` that has one.
-    """
-
-    model: nn.Module
-    batches: BatchSource
-    evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None
-    chance: Mapping[str, float] = field(default_factory=dict)
-
-
-class Study(Protocol):
-    """``options``: the choices of "image", "audio" (:class:`Part`), "similarity" and "loss" (:class:`ScoreLoss`) by the
-    label that is shown. ``base``: the recipe that the choices change. ``prepare``: what a recipe is trained on."""
-
-    options: Mapping[str, Mapping[str, Any]]
-    base: Recipe
-
-    def prepare(self, plan: Recipe) -> Prepared: ...
-
-
-def _pyramid(out_stride: int) -> Part:
-    return Part("timm", {"strides": [16, 32], "dim": 128, "out_stride": out_stride, "normalize": True})
-
-
-FIRST_WORDS = Recipe(
-    name="first-words",
-    image=_pyramid(32),
-    audio=Part("whisper", {"dim": 128, "width": 128, "layers": [4], "pooling": 8, "num_convs": 2, "dropout": 0.1}),
-    data=SceneData(num_scenes=500, batch_size=64, takes=2, word_takes=2, even_engines=True, mask_frames=4),
-    fit=FitSettings(
-        steps=120,
-        learning_rate=2e-3,
-        warmup_steps=10,
-        evaluate_every=20,
-        checkpoint_every=20,
-        keep_best="speech_to_image_r10",
-    ),
-)
 
 
 class WordStudy:
@@ -87,20 +28,7 @@ class WordStudy:
     ways. Raises :class:`DataError` for an unknown category.
     """
 
-    options: Mapping[str, Mapping[str, Any]] = {
-        "image": {
-            "EfficientNet-Lite0, 7 x 7 places": _pyramid(32),
-            "EfficientNet-Lite0, 14 x 14 places": _pyramid(16),
-            "VGG16, 14 x 14 places (a download)": Part("vgg16", {"dim": 128, "frozen": True}),
-        },
-        "audio": {
-            "Whisper tiny.en, frozen": FIRST_WORDS.audio,
-            "DAVEnet, from scratch": Part("davenet", {"width": 0.25, "dim": 128}),
-            "ResDAVEnet, from scratch": Part("resdavenet", {"width": 0.25, "dim": 128}),
-        },
-        "similarity": {"MISA": "misa", "SISA": "sisa", "SIMA": "sima"},
-        "loss": LOSSES,
-    }
+    options = OPTIONS
 
     def __init__(
         self,
@@ -124,12 +52,13 @@ class WordStudy:
             model = build_model(plan)
         batches = WordBatches(model.eval(), Scenes(self.stamps, "train", seed=plan.data.seed), plan.data)
         right = same_names(Scenes(self.stamps, "validation"), self.num_validation)
-        chance = {
-            f"{way}_r{k}": retrieval.chance_recall(len(right), min(k, len(right)), right.sum(dim=1).tolist())
-            for way in ("speech_to_image", "image_to_speech")
-            for k in (1, 10)
-        }
-        return Prepared(model, batches, lambda m: recalls(m, self._validation(m, batches), right), chance)
+
+        def judge(model: DualEncoder) -> dict[str, float]:
+            found = self._validation(model, batches)
+            parts = PARTS if len(found) % PARTS == 0 else 1
+            return recalls(model, (found.part(index, parts) for index in range(parts)), right)
+
+        return Prepared(model, batches, judge, chances(right))
 
     def _validation(self, model: DualEncoder, batches: WordBatches) -> Batch:
         """The validation pairs as the frozen encoders give them, computed once for all runs that share these."""
@@ -150,19 +79,6 @@ class WordStudy:
             self._encoded[key] = batch
             forget_what_was_read(self.stamps)
         return self._encoded[key]
-
-
-@torch.no_grad()
-def recalls(model: DualEncoder, batch: Batch, right: Tensor) -> dict[str, float]:
-    """Recall at 1 and 10, both ways, of the pairs of ``batch``; ``right`` [B, B]: picture and caption fit."""
-    parts = PARTS if len(batch) % PARTS == 0 else 1
-    found = [model.embed_batch(batch.part(index, parts).to(model.device)) for index in range(parts)]
-    longest = max(audio.shape[-1] for _, audio, _ in found)
-    audio = torch.cat([functional.pad(maps, (0, longest - maps.shape[-1])) for _, maps, _ in found])
-    lengths = torch.cat([lengths for *_, lengths in found])
-    scores = model.score(torch.cat([image for image, *_ in found]), audio, lengths).cpu()
-    ways = {"speech_to_image": (scores.T, right.T), "image_to_speech": (scores, right)}
-    return {f"{way}_r{k}": retrieval.recall_at_k(s, k, r) for way, (s, r) in ways.items() for k in (1, 10)}
 
 
 def _only(stamps: Stamps, categories: tuple[str, ...]) -> Stamps:

@@ -3,7 +3,7 @@
 #
 # A person describes a picture, and you have hundreds of pictures. A model that has learned to match speech and pictures gives every pair a score; sorting by the score answers the question, and the place of the true picture tells how good the answer is. Turn the question around (here is a picture: which recording describes it?) and you have the two tests by which nearly all systems of this field are compared.
 #
-# **You will** read a score matrix cell by cell and listen to it, turn it into [recall at k](glossary.md#recall-at-k), [median rank](glossary.md#median-rank) and [mean average precision](glossary.md#map) with their intervals and [chance levels](glossary.md#chance-level), search pictures by voice, find out which word misled the model, and search a small stand-in for a large set through [faiss](glossary.md#faiss) without scoring all of it.
+# **You will** read a score matrix cell by cell and listen to it, turn it into [recall at k](glossary.md#recall-at-k), [median rank](glossary.md#median-rank) and [mean average precision](glossary.md#map) with their intervals and [chance levels](glossary.md#chance-level), search pictures by voice, find out which word misled the model, and search a thousand pictures through [faiss](glossary.md#faiss) without scoring all of them.
 #
 # **You need** [the tour](00_tour.ipynb), a little Python, and no mathematics beyond counting. **It takes** forty minutes of reading and trying; the cells run for about a minute on two cores.
 #
@@ -12,24 +12,26 @@
 # %% tags=["parameters"]
 split = "test-hard"  # up to six things, noise, rooms, things left unsaid; voices never heard in training
 num_scenes = 80  # pictures, each with its spoken caption
-num_large = 150  # pictures of the larger set at the end
+num_large = 1000  # pictures of the larger set at the end
 num_queries = 30  # captions that search the larger set
 seed = 0  # of the intervals and of the search index
 
 # %% [markdown]
 # ## 1. A set of pairs
 #
-# Eighty pictures, each with a [caption](glossary.md#caption) that somebody speaks over noise. The model is the one of the tour. These scenes and these voices are new to it; the drawings themselves it has seen, in other scenes ([01](01_data.ipynb), section 2). Every caption is scored with every picture: 6,400 pairs. The score is [MISA](glossary.md#misa): for each moment of the sound take the place of the picture that answers it most strongly, then average over the moments.
+# Eighty pictures, each with a [caption](glossary.md#caption) that somebody speaks over noise. The model is the one of the tour. These scenes and these voices are new to it; the drawings themselves it has seen, in other scenes ([01](01_data.ipynb), section 2). Every caption is scored with every picture: 6,400 pairs. (The bars show how many are encoded, how many come in a second, and the time left.) The score is [MISA](glossary.md#misa): for each moment of the sound take the place of the picture that answers it most strongly, then average over the moments.
 
 # %%
 from vgs_lib.checkpoints import load_model, read_config
+from vgs_lib.commands.bars import Bars
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.widgets import Collection, scene_pictures
 
 stamps, model = Stamps.open(), load_model("stamps-demo")
 heat_range = read_config("stamps-demo")["extra"]["heat_range"]
 pictures = scene_pictures(stamps, split, num_scenes, size=224)
-collection = Collection.of(model, pictures, heat_range=heat_range)
+with Bars() as bars:
+    collection = Collection.of(model, pictures, heat_range=heat_range, report=bars.show)
 collection.scores.shape  # captions, pictures
 
 # %% [markdown]
@@ -204,22 +206,37 @@ for mistake in worst(collection.scores, 2, collection.right):
 # - **one vector a picture**: average all places, average all moments, one product. This is [SISA](glossary.md#sisa), and small things vanish in the average;
 # - **a vector for every place**: each moment asks for the places nearest to it, and pictures collect what their places bring. That is what MISA's maximum looks for, at the price of 196 vectors a picture.
 #
-# The larger set is small beside the web, so that it fits a small machine: 150 scenes like those above, the first of them those of our set. But the index by place holds 29,400 vectors, every one of them the real encoding of a place, and that is enough to see what an index gains and loses.
+# The larger set is small beside the web, so that it fits a small machine: a thousand pictures. The first are those of our set; the others are scenes of the training split, of one to four things, and no query belongs to any of them. With 196 places each that makes 196,000 vectors, every one of them the real encoding of a place, and that is enough to see what an index gains and loses. The maps are kept in 16 bits a number, half of what the model computes with.
 
 # %%
+import torch
+
 from vgs_lib.data.scenes import Scenes
+from vgs_lib.memory import peak_bytes
 from vgs_lib.search import PictureSearch, embed_places
 
-scenes = Scenes(stamps, split, size=224)
-maps = embed_places(model, lambda index: scenes[index].picture, num_large)
-pooled = PictureSearch(maps, cell=14)  # 14 x 14 places to one vector
-by_place = PictureSearch(maps, cell=1, kind="ivf", seed=seed)
-len(pooled.index), len(by_place.index)  # vectors
+annotation.wait()  # the transcripts of section 5 need memory of their own
+others = Scenes(stamps, "train", size=224)
+picture_at = lambda i: pictures[i].load() if i < num_scenes else others[i - num_scenes].picture
+with Bars() as bars:
+    report = lambda done, total: bars.show("pictures", done, total)
+    maps = embed_places(model, picture_at, num_large, dtype=torch.float16, report=report)
+stamps.picture.cache_clear()  # the drawings are needed no more
+print(f"Maps {list(maps.shape)} in 16 bits: {maps.nbytes / 1e6:.0f} MB")
 
 # %% [markdown]
-# The first index is exact: it compares a query with all of its few vectors. The second one is approximate. **IVF** sorts the vectors into a few hundred lists by k-means and looks only into the lists nearest to a query; the number of lists it opens (the *effort* in the table) buys recall with time. (The other common kind, HNSW, links each vector to some neighbours and walks along the links: `kind="hnsw"`.)
-#
-# **Predict first.** Twenty of the 150 pictures may go on the short list. How many of the ten that the exact search finds will be on it, with one vector a picture and with 196?
+# Now the two indexes. The first is exact: it compares a query with all of its few vectors. The second one is approximate. **IVF** sorts the vectors into a few hundred lists by k-means and looks only into the lists nearest to a query; the number of lists it opens (the *effort* below) buys recall with time. It also keeps each number in 8 bits: enough to propose, since the exact score decides. (The other common kind, HNSW, links each vector to some neighbours and walks along the links: `kind="hnsw"`.)
+
+# %%
+pooled = PictureSearch(maps, cell=14)  # 14 x 14 places to one vector
+by_place = PictureSearch(maps, cell=1, kind="ivf", bits=8, seed=seed)
+for name, index in (("one vector a picture", pooled.index), ("every place, IVF", by_place.index)):
+    size, built = f"{index.num_bytes / 1e6:.1f} MB", f"built in {index.build_seconds:.1f} s"
+    print(f"{name:<22}{len(index):>8,} vectors of {index.dim} numbers, {size:>8}, {built}")
+print(f"Most memory that this notebook has been resident in so far: {peak_bytes() / 1e6:.0f} MB")
+
+# %% [markdown]
+# **Predict first.** A hundred of the thousand pictures may go on the short list. How many of the ten that the exact search finds will be on it, with one vector a picture and with 196?
 
 # %%
 from vgs_lib.retrieval_report import measure, search_plot, search_table
@@ -227,11 +244,11 @@ from vgs_lib.search import quality
 
 queries = collection.audio_maps[:num_queries]
 exact = [pooled.exact(one) for one in queries]
-lists = {size: [pooled.search(one, shortlist=size) for one in queries] for size in (20, 50, 100)}
+lists = {size: [pooled.search(one, shortlist=size) for one in queries] for size in (50, 100, 200)}
 curves = {
     "score all": [("", quality(exact, exact, range(num_queries)))],
     "one vector a picture": [(f"list of {n}", quality(found, exact, range(num_queries))) for n, found in lists.items()],
-    "every place, IVF": measure(by_place, queries, exact, efforts=(1, 2, 4, 8), shortlist=20),
+    "every place, IVF": measure(by_place, queries, exact, efforts=(1, 4, 16), shortlist=100, neighbours=256),
 }
 
 # %%
@@ -240,7 +257,7 @@ alt = "Searching every place finds more than one vector a picture, at a fraction
 with_alt(search_plot(curves), alt)
 
 # %% [markdown]
-# The left plot asks an index to agree with the exact search, the right one asks for what you want: the true picture. One vector a picture fails at both, since the model was never trained to match averages. With a vector for every place nearly all true pictures are on the short list, in a fraction of the time of scoring everything. The places nine and ten of an exact ranking are pictures of no interest, and losing them costs nothing.
+# The left plot asks an index to agree with the exact search, the right one asks for what you want: the true picture. One vector a picture fails at both, since the model was never trained to match averages. With a vector for every place and enough lists opened, nearly every picture that the exact search finds is on the short list, in a fraction of the time of scoring everything. Opening few lists is faster still and loses some: each moment then misses places that lie just across the border of a list. The places nine and ten of an exact ranking are pictures of no interest, and losing them costs nothing.
 #
 # **Without code:** what would have to change for one vector a picture to work? (Look at the score a model is trained with.) How many gigabytes would the places of ten million pictures take?
 #

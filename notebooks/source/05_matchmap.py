@@ -112,7 +112,7 @@ for other in (number, number + 1, number + 3, number + 4):
 #
 # ## 2. When is a frame?
 #
-# A spectrogram makes one column of numbers every [hop length](glossary.md#hop-length). The speech encoder then pools several columns into one frame. So the length of a frame follows from two numbers.
+# A spectrogram makes one column of numbers every [hop length](glossary.md#hop-length). The speech encoder then pools several columns into one frame. So the length of a frame follows from two numbers. (What a frame hears may lie a little before its time: `model.clock.frame_lag` is half a frame for models of the DAVEnet family and 0 here. Whatever shows times in this notebook reads them off `model.clock`.)
 
 # %%
 hop_seconds = model.audio_encoder.front_end.hop_seconds
@@ -177,7 +177,7 @@ from vgs_lib.discovery import components
 from vgs_lib.viz_matchmap import InteractiveFigure, density_figure, density_sentence
 
 threshold = sum(heat_range) / 2
-times = {"seconds_per_frame": model.seconds_per_frame}
+times = {"clock": model.clock}  # when the frames are heard
 found = components(matchmap, threshold, **times)
 sentence = density_sentence(found, threshold)
 density = density_figure(matchmap, threshold=threshold, words=scene.words, **times)

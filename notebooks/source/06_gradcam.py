@@ -223,7 +223,8 @@ heats = {}
 for layer in ("mel", "encoder.encoder.layers.2", "audio_map"):
     (found,) = ex.explain(sound_side, mel, shown_picture, method="HiResCAM", layer=layer)
     heats[f"HiResCAM at {layer}: what makes “{name}” fit"] = found.positive
-figure = spectrogram_figure(mel[0, 0].numpy(), heats, words, hop=model.audio_encoder.front_end.hop_seconds)
+hop = model.audio_encoder.front_end.hop_seconds
+figure = spectrogram_figure(mel[0, 0].numpy(), heats, words, hop=hop, clock=model.clock)
 with_alt(
     figure, f"Spectrogram of the caption and three maps of what makes {name} fit; the words are marked", photo=True
 )

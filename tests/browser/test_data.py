@@ -1,6 +1,5 @@
 """The widgets of 01_data in JupyterLab in Chromium, on coloured discs and tones; and the notebook itself."""
 
-import nbformat
 import numpy as np
 import pytest
 import soundfile
@@ -23,11 +22,8 @@ def with_widget(lab, open_notebook):
     """``with with_widget(source) as page``: a notebook whose only cell ends in ``source``."""
 
     def opened(source: str, **options):
-        cell = nbformat.v4.new_code_cell(START.format(folder=toy.__file__.rsplit("/", 1)[0]) + source)
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
-        nbformat.write(notebook, lab.folder / "widget.ipynb")
-        return open_notebook("widget.ipynb", **options)
+        start = START.format(folder=toy.__file__.rsplit("/", 1)[0])
+        return open_notebook(lab.write("widget.ipynb", start + source), **options)
 
     return opened
 

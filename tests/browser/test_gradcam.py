@@ -1,6 +1,5 @@
 """The CAM inspector in JupyterLab in Chromium, on the toy model, and the real notebook."""
 
-import nbformat
 import pytest
 import toy_cam
 import toy_tour as toy
@@ -26,11 +25,7 @@ def inspector_notebook(lab):
 
     def write(name: str, pause: float = 0.0) -> str:
         folder = str(toy.__file__).rsplit("/", 1)[0]
-        cell = nbformat.v4.new_code_cell(SOURCE.format(folder=folder, pause=pause))
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
-        nbformat.write(notebook, lab.folder / name)
-        return name
+        return lab.write(name, SOURCE.format(folder=folder, pause=pause))
 
     return write
 

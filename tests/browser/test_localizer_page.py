@@ -1,6 +1,5 @@
 """The localizer as a person uses it in JupyterLab: dragging, keys, numbers, playing, the threshold, the microphone."""
 
-import nbformat
 import numpy as np
 import pytest
 import soundfile
@@ -30,11 +29,7 @@ localizer
 @pytest.fixture(scope="module")
 def toy_notebook(lab):
     """A notebook with the localizer of the toy world, in the folder that JupyterLab serves."""
-    cell = nbformat.v4.new_code_cell(SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]))
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    name = "toy-localizer.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), lab.folder / name)
-    return name
+    return lab.write("toy-localizer.ipynb", SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]))
 
 
 class Page:

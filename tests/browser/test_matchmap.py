@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import nbformat
 import numpy as np
 import pytest
 import toy_tour as toy
@@ -22,23 +21,30 @@ import toy_tour as toy
 from vgs_lib.prompting import Prompter
 from vgs_lib.widgets import MatchmapPlayer
 picture = toy.scene("one", {{"red": (0.25, 0.25), "blue": (0.75, 0.75)}})
-prompter = Prompter(toy.ToyModel(), heat_range=(0.0, 0.5))
+prompter = Prompter({model}, heat_range=(0.0, 0.5))
 prompter.add_pictures([picture.id], [picture.load()])
-prompt = prompter.prompt(toy.say("red", "blue"), toy.RATE)
+prompt = prompter.prompt({sound}, toy.RATE)
 player = MatchmapPlayer(threshold=0.2, speed=0.5)
-player.show(picture, prompt, title="red and blue", words=toy.words("red", "blue"))
+player.show(picture, prompt, title="red and blue", words={words})
 player
 """
 
 
+def written(lab, name: str, **toys: str) -> str:
+    """Write a notebook with the player alone, on a toy world."""
+    return lab.write(name, SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0], **toys))
+
+
 @pytest.fixture(scope="module")
 def player_notebook(lab):
-    """A notebook with the player alone, on the toy world."""
-    cell = nbformat.v4.new_code_cell(SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]))
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
-    nbformat.write(notebook, lab.folder / "toy_player.ipynb")
-    return "toy_player.ipynb"
+    toys = {"model": "toy.ToyModel()", "sound": 'toy.say("red", "blue")', "words": 'toy.words("red", "blue")'}
+    return written(lab, "toy_player.ipynb", **toys)
+
+
+@pytest.fixture(scope="module")
+def late_notebook(lab):
+    toys = {"model": "toy.LateModel()", "sound": "toy.say_late()", "words": "toy.LATE_WORDS"}
+    return written(lab, "toy_late_player.ipynb", **toys)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +168,34 @@ def test_keyboard_speed_and_loop(open_notebook, player_notebook):
         page.locator(".vgs-loop").click()
         player.wait(loop="false", playing="false")
         assert float(player.data("time")) > 1.75
+        assert not page.errors
+
+
+def test_frames_that_lag_are_lit_while_they_are_heard(open_notebook, late_notebook):
+    """`toy.LateModel`: frames of 0.16 s centred on t x 0.16 s; frames 2 and 5 hear red and blue."""
+    with open_notebook(late_notebook) as page:
+        player = Player(page)
+        for word, frame in zip(toy.LATE_WORDS, (2, 5), strict=True):
+            player.word(word.text).click()
+            player.wait(mode="word", word=word.text)
+            assert player.peak_inside(PICTURE.masks[word.text]) and float(player.data("peak-value")) > 0.9
+            for time in (word.start + 0.02, word.end):  # from begin to end of the frame
+                page.locator(".vgs-time").fill(f"{time:.2f}")
+                player.wait(mode="time", frame=str(frame), time=f"{time:.3f}")
+                assert player.peak_inside(PICTURE.masks[word.text])
+            page.locator(".vgs-time").fill(f"{0.16 * frame:.2f}")
+            player.wait(time=f"{0.16 * frame:.3f}")
+            assert float(player.data("peak-value")) > 0.9  # the frame's own heat, not a mixture of two
+        strip = page.evaluate(
+            """() => {
+                const canvas = document.querySelector(".vgs-wave"), { width, height } = canvas;
+                const row = canvas.getContext("2d").getImageData(0, height - 3, width, 1).data;
+                return Array.from({ length: width }, (_, x) => row[4 * x] > 200 && row[4 * x + 2] < 120);
+            }"""
+        )
+        lit = np.flatnonzero(strip) / len(strip) * 1.12  # seconds
+        for part, edges in ((lit[lit < 0.5], (0.24, 0.40)), (lit[lit > 0.5], (0.72, 0.88))):
+            assert (part.min(), part.max()) == pytest.approx(edges, abs=0.01)
         assert not page.errors
 
 

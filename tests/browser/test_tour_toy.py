@@ -1,13 +1,13 @@
 """The tour's widgets in JupyterLab in Chromium, on the toy world: coloured discs and tones."""
 
 import io
-import time
 
 import nbformat
 import numpy as np
 import pytest
 import soundfile
 import toy_tour as toy
+from fronts import save
 from tour_page import TourPage
 
 from vgs_lib.widgets.buffers import wav
@@ -28,10 +28,7 @@ tour
 @pytest.fixture(scope="session")
 def toy_notebook(lab):
     """A notebook with the tour of the toy world, in the folder that JupyterLab serves."""
-    cell = nbformat.v4.new_code_cell(SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]))
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), lab.folder / "toy.ipynb")
-    return "toy.ipynb"
+    return lab.write("toy.ipynb", SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]))
 
 
 def inside(mask, point) -> bool:
@@ -140,12 +137,7 @@ def test_the_saved_notebook_is_small(open_notebook, toy_notebook, lab):
         tour.wait_ready()
         tour.caption(TWO.id)
         page.wait_for_selector(".vgs-picture[data-peak-x]")
-        page.get_by_role("menuitem", name="File", exact=True).click()
-        page.get_by_role("menuitem", name="Save Notebook").first.click()
-        saved = lab.folder / toy_notebook
-        deadline = time.monotonic() + 20
-        while "application/vnd.jupyter.widget-view+json" not in saved.read_text() and time.monotonic() < deadline:
-            page.wait_for_timeout(200)
-        notebook = nbformat.read(saved, as_version=4)
+        text = save(page, lab.folder / toy_notebook)
+        notebook = nbformat.reads(text, as_version=4)
         assert any("widget-view" in key for key in notebook.cells[0].outputs[0]["data"])
-        assert saved.stat().st_size < 500_000
+        assert len(text.encode()) < 500_000

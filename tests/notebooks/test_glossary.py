@@ -5,11 +5,11 @@ from pathlib import Path
 
 GLOSSARY = Path(__file__).resolve().parents[2] / "notebooks" / "glossary.md"
 TERMS = """
-attention average-precision baseline batch bootstrap-interval caption cbam chance-level checkpoint co-segmentation
-connected-component embedding faiss faithfulness frame front-end grad-cam gradient-norm heatmap hop-length impostor
-infonce iod iot iou leakage learning-rate log-mel manifest map mask matchmap median-rank mel-scale mfcc misa pointing
-recall-at-k road saliency semi-hard sima sisa spectrogram split temperature threshold transcript triplet-loss utterance
-voice
+attention attribute-object-pair average-precision baseline batch bootstrap-interval caption cbam chance-level
+checkpoint co-segmentation connected-component cross-attention embedding faiss faithfulness frame front-end grad-cam
+gradient-norm heatmap hop-length impostor infonce iod iot iou leakage learning-rate log-mel manifest map mask matchmap
+median-rank mel-scale mfcc misa pointing re-ranking recall-at-k road saliency semi-hard sima sisa spectrogram split
+temperature threshold transcript triplet-loss utterance voice
 """
 
 

@@ -8,6 +8,8 @@ import tiny_stamps
 import torch
 
 from vgs_lib.data import stamps_build
+from vgs_lib.data.attribute_build import build_speech
+from vgs_lib.data.stamps import Stamps
 from vgs_lib.data.stamps_build import build
 
 torch.set_num_threads(1)  # the suite leaves the machine's other cores to others, and sums come out in one order
@@ -39,6 +41,24 @@ def home(tiny_set, tmp_path, monkeypatch):
     """The folder of the small data set, while $VGS_HOME and the banks in it are the test's own."""
     monkeypatch.setenv("VGS_HOME", str(tmp_path))
     return tiny_set
+
+
+@pytest.fixture(scope="session")
+def described_set(tiny_home, tmp_path_factory):
+    """A copy of the small data set with the words for attributes of its things; nothing in it may be changed."""
+    folder = Path(shutil.copytree(tiny_home / "stamps", tmp_path_factory.mktemp("described") / "stamps"))
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_stamps.use_voices(patch)
+        list(build_speech(Stamps.open(folder), tiny_stamps.NAMES, jobs=2))
+    return folder
+
+
+@pytest.fixture
+def described(described_set, tmp_path, monkeypatch):
+    """That data set, opened, while $VGS_HOME and the banks in it are the test's own; its two voices are all."""
+    tiny_stamps.use_voices(monkeypatch)
+    monkeypatch.setenv("VGS_HOME", str(tmp_path))
+    return Stamps.open(described_set)
 
 
 @pytest.fixture

@@ -205,3 +205,13 @@ def test_each_change_comes_as_often_as_its_chance():
     factors = [half(burst(100, 1600), rng(seed))[1] for seed in range(200)]
     assert 70 < sum(f != 1.0 for f in factors) < 130
     assert all(0.84 < f < 1.19 for f in factors)
+
+
+@pytest.mark.parametrize("length", [40, 3000])
+def test_rooms_and_microphones_are_plain_convolutions(length):
+    from vgs_lib.data.augment import _convolved
+
+    sound, kernel = rng(1).standard_normal(length).astype(np.float32), rng(2).standard_normal(129)
+    whole = np.convolve(sound.astype(np.float64), kernel)
+    np.testing.assert_allclose(_convolved(sound, kernel), whole, atol=1e-9)
+    np.testing.assert_allclose(_convolved(sound, kernel, "same"), whole[64 : 64 + length], atol=1e-9)

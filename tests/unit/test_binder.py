@@ -49,6 +49,7 @@ def test_the_folder_has_the_files_that_binder_reads_and_no_others():
         "requirements.txt",
         "runtime.txt",
         "start",
+        "workspace.json",
     }
     version = re.fullmatch(r"python-(\d+)\.(\d+)\n", (BINDER / "runtime.txt").read_text("utf-8")).groups()
     assert tuple(map(int, version)) >= (3, 11)
@@ -129,10 +130,14 @@ def test_post_build_installs_then_obtains_the_data(tree, stub):
     assert (tree / "calls.txt").read_text().splitlines() == [
         "-m pip install --no-cache-dir -r requirements.txt -e .",
         "-m vgs_lib data stamps",
+        "-m vgs_lib data attributes",
+        "-m jupyterlab workspaces import binder/workspace.json",
     ]
 
 
-@pytest.mark.parametrize(("step", "calls"), [("pip install", 1), ("data stamps", 2)])
+@pytest.mark.parametrize(
+    ("step", "calls"), [("pip install", 1), ("data stamps", 2), ("data attributes", 3), ("workspaces", 4)]
+)
 def test_an_image_without_one_of_the_steps_is_not_made(tree, stub, step, calls):
     assert run("./binder/postBuild", folder=tree, PATH=stub, STUB_FAIL=step).returncode == 3
     assert len((tree / "calls.txt").read_text().splitlines()) == calls

@@ -232,7 +232,7 @@ def test_as_a_program_it_ends_with_the_exit_code_and_no_traceback(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["dance"], ["evaluate"], ["train"], ["data"], ["prompt", "--image", "x.png"]]
+    "arguments", [[], ["dance"], ["evaluate"], ["train", "--steps", "x"], ["data"], ["prompt", "--image", "x.png"]]
 )
 def test_a_wrong_command_line_shows_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -17,7 +17,6 @@ from vgs_lib.training_history import LABELS, Run, entry_of, read_run
 from vgs_lib.widgets.progress import FillingClock
 from vgs_lib.widgets.training_choices import plan_of
 from vgs_lib.widgets.training_controller import TrainingController
-from vgs_lib.widgets.training_runs import claim, free_name, is_claimed, release
 
 
 def until(condition, seconds=20.0):
@@ -29,6 +28,18 @@ def until(condition, seconds=20.0):
 
 def losses(run: Run) -> list[float]:
     return run.curve("loss")[1]
+
+
+def training_process(folder: Path) -> subprocess.Popen:
+    """Another process that trains the run "one" slowly."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import torch; torch.set_num_threads(1)\n"
+        "from toy_study import ToyStudy\n"
+        "from vgs_lib.widgets.training_controller import TrainingController\n"
+        f"TrainingController(ToyStudy(pause=0.2), {str(folder)!r}).train(name='one')\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code])
 
 
 @pytest.fixture
@@ -98,14 +109,7 @@ def test_steps_after_the_last_checkpoint_are_forgotten_and_come_again(tmp_path, 
 
 
 def test_a_killed_process_loses_nothing_but_the_steps_after_its_checkpoint(tmp_path, whole):
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import torch; torch.set_num_threads(1)\n"
-        "from toy_study import ToyStudy\n"
-        "from vgs_lib.widgets.training_controller import TrainingController\n"
-        f"TrainingController(ToyStudy(pause=0.05), {str(tmp_path)!r}).train(name='one')\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = training_process(tmp_path)
     until(lambda: (tmp_path / "one/checkpoints/step-00000004.safetensors").is_file(), 90)
     process.kill()
     process.wait()
@@ -204,90 +208,6 @@ def test_what_goes_wrong_in_the_thread_is_a_sentence(tmp_path):
     with pytest.raises(TrainingError, match="tiny ones"):
         control.train(image="large pictures")
     assert control.train(name="fine").finished
-
-
-def test_one_run_at_a_time_and_no_name_twice(tmp_path):
-    control = TrainingController(ToyStudy(pause=0.05), tmp_path)
-    assert control.start(name="one")
-    assert not control.start(name="two") and "is going on" in control.status
-    until(lambda: control.state == "training")
-    control.close()
-    control.study.pause = 0.0
-    assert not control.start(name="one") and "already" in control.status
-    assert not control.resume("three") and "no run 'three'" in control.status
-    first, second = control.train(), control.train()
-    assert (first.name, second.name) == ("misa-info_nce-1", "misa-info_nce-2")
-    assert losses(first) == losses(second)
-    other = control.train(name=first.name, learning_rate=0.5)
-    assert other.name == f"{first.name}-2" and other.plan.fit.learning_rate == 0.5
-    assert control.train(name=first.name) is first
-    assert control.train(name=first.name, learning_rate=0.5) is other
-
-
-def test_two_controllers_never_train_one_run_at_a_time(tmp_path, whole):
-    first = TrainingController(ToyStudy(pause=0.03), tmp_path)
-    assert first.start(name="one")
-    early = TrainingController(ToyStudy(), tmp_path)
-    assert not early.start(name="one") and "one is going on already, begun by another dashboard" in early.status
-    until(lambda: first.current is not None and first.current.step >= 2)
-    second = TrainingController(ToyStudy(), tmp_path / ".." / tmp_path.name)  # the same folder in other words
-    assert not second.resume("one") and second.failed and "is going on already" in second.status
-    assert second.state == "idle"
-    with pytest.raises(TrainingError, match="going on already"):
-        second.train(name="one")
-    first.wait()
-    assert second.train(name="two").finished
-    assert first.state == "finished" and losses(first.current) == losses(whole)
-    assert read_run(tmp_path / "one").entries == first.current.entries
-    assert second.train(name="one").curve("loss") == whole.curve("loss")  # which is read again, not trained again
-    assert second.shown == ["two", "one"] or second.shown == ["one", "two"]
-
-
-def test_a_run_that_another_controller_stopped_goes_on_from_where_it_is_now(tmp_path, whole):
-    first = TrainingController(ToyStudy(pause=0.02), tmp_path)
-    first.start(name="one")
-    until(lambda: first.current is not None and first.current.step >= 2)
-    second = TrainingController(ToyStudy(), tmp_path)  # knows the first steps only
-    known = second.runs["one"].step
-    until(lambda: first.current.step >= known + 3)
-    first.close()
-    assert second.resume("one")
-    second.wait()
-    assert losses(second.current) == losses(whole) and second.current.step == 12
-
-
-def test_a_run_is_free_again_after_an_error_a_refusal_and_a_stop(tmp_path):
-    first, second = (TrainingController(ToyStudy(), tmp_path) for _ in range(2))
-    for wrong in ({"image": "large pictures"}, {"batch_size": 5}):
-        assert first.start(name="one", **wrong)
-        first.wait()
-        assert first.state == "failed" and not is_claimed(tmp_path / "one")
-    (tmp_path / "one").mkdir()
-    assert not first.start(name="one") and "already" in first.status
-    assert not is_claimed(tmp_path / "one")
-    (tmp_path / "one").rmdir()
-    first.study.pause = 0.02
-    assert first.start(name="one")
-    until(lambda: first.current is not None and first.current.step >= 1)
-    assert is_claimed(tmp_path / "one")
-    first.on_change = lambda: ended.append(is_claimed(tmp_path / "one")) if first.state == "stopped" else None
-    ended = []
-    first.close()
-    assert ended and not any(ended)  # whoever sees "stopped" can resume at once
-    assert second.resume("one")
-    second.wait()
-    assert second.state == "finished" and not is_claimed(tmp_path / "one")
-
-
-def test_a_name_that_nobody_chose_is_not_that_of_a_run_that_is_being_prepared(tmp_path):
-    claim(tmp_path / "misa-1")
-    try:
-        assert free_name(tmp_path, "misa") == "misa-2"
-        with pytest.raises(TrainingError, match="The run misa-1 is going on already"):
-            claim(tmp_path / "misa-1")
-    finally:
-        release(tmp_path / "misa-1")
-    assert free_name(tmp_path, "misa") == "misa-1"
 
 
 def test_choices_make_the_recipe():

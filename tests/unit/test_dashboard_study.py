@@ -18,9 +18,10 @@ from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.seeds import seeded
+from vgs_lib.study import FIRST_WORDS, recalls
 from vgs_lib.training_history import LABELS
 from vgs_lib.widgets.training_controller import TrainingController
-from vgs_lib.word_study import FIRST_WORDS, WordStudy, recalls
+from vgs_lib.word_study import WordStudy
 
 DATA = SceneData(num_scenes=8, batch_size=4, takes=2)
 
@@ -83,7 +84,8 @@ def test_recalls_are_those_of_the_score_matrix():
     audio = [torch.randn(40, 20 + 7 * i, generator=generator) for i in range(12)]
     right = torch.eye(12, dtype=torch.bool)
     right[3, 4] = right[4, 3] = True
-    found = recalls(model, collate(pictures, audio, pad_value=-80.0), right)
+    batch = collate(pictures, audio, pad_value=-80.0)
+    found = recalls(model, [batch.part(index, 4) for index in range(4)], right)
     with torch.no_grad():
         image = model.embed_image(torch.stack(pictures))
         scores = torch.empty(12, 12)

@@ -229,7 +229,7 @@ def test_a_voice_speaks_and_what_it_said_is_saved_once(tmp_path, monkeypatch):
     view.controller.save("cat")
     assert view.controller.failed and "press Speak first" in view.controller.status
     view._receive(view, {"type": "speak", "text": " a  cat ", "voice": "flite-slt"}, [])
-    view._thread.join(10)
+    view._background.wait(10)
     content, data = view.controller.message()
     assert (content["number"], content["title"], content["busy"]) == (1, "a cat", False) and data[0][:4] == b"RIFF"
     do(view, type="save", name="cat")

@@ -7,6 +7,7 @@ import pytest
 import torch
 import toy_tour as toy
 
+from vgs_lib.clock import Clock
 from vgs_lib.discovery import Component, components, joined, thing_of, word_of
 from vgs_lib.errors import DataError
 from vgs_lib.images import fit_picture
@@ -35,7 +36,7 @@ def flood(values: np.ndarray, threshold: float, num_axes: int) -> list[frozenset
 @pytest.mark.parametrize(("connectivity", "num_axes"), [(6, 1), (18, 2), (26, 3)])
 def test_components_are_those_of_a_flood_fill(connectivity, num_axes):
     values = np.random.default_rng(3).normal(size=(6, 7, 8))
-    got = components(values, 0.9, seconds_per_frame=STEP, connectivity=connectivity, min_cells=1)
+    got = components(values, 0.9, clock=Clock(STEP), connectivity=connectivity, min_cells=1)
     cells = {frozenset(tuple(map(int, cell)) for cell in np.argwhere(one.cells)) for one in got}
     assert cells == set(flood(values, 0.9, num_axes)) and len(cells) > 3
     for one in got:
@@ -48,7 +49,7 @@ def test_components_are_those_of_a_flood_fill(connectivity, num_axes):
 def test_cells_that_share_a_corner_only_are_apart_with_6_and_together_with_26_neighbours():
     values = np.zeros((2, 2, 2))
     values[0, 0, 0] = values[1, 1, 1] = 1
-    apart, together = (components(values, 1, seconds_per_frame=1, connectivity=c, min_cells=1) for c in (6, 26))
+    apart, together = (components(values, 1, clock=Clock(1), connectivity=c, min_cells=1) for c in (6, 26))
     assert len(apart) == 2 and len(together) == 1
 
 
@@ -56,16 +57,16 @@ def test_small_components_are_dropped_and_none_is_no_error():
     values = np.zeros((5, 5, 5), np.float32)
     values[:2, :2, :2] = 1
     values[4, 4, 4] = 9
-    (one,) = components(torch.from_numpy(values), 0.5, seconds_per_frame=STEP, min_cells=2)
+    (one,) = components(torch.from_numpy(values), 0.5, clock=Clock(STEP), min_cells=2)
     assert one.volume == 8
-    assert components(values, 10, seconds_per_frame=STEP) == ()
+    assert components(values, 10, clock=Clock(STEP)) == ()
 
 
 def test_projections_on_the_picture_and_on_the_sound():
     values = np.full((4, 6, 20), -1.0)
     values[1, 2:5, 5:8] = 2
     values[2, 2, 8:10] = 3
-    (one,) = components(values, 0, seconds_per_frame=STEP, min_cells=1)
+    (one,) = components(values, 0, clock=Clock(STEP), min_cells=1)
     assert one.span == pytest.approx((5 * STEP, 10 * STEP))
     expected = np.zeros((4, 6), bool)
     expected[1, 2:5] = expected[2, 2] = True
@@ -78,7 +79,7 @@ def test_projections_on_the_picture_and_on_the_sound():
 
 def made(profile: list[float]) -> Component:
     cells = np.array(profile)[None, None] > 0
-    return Component(cells, np.array(profile, dtype=float), 1.0, STEP)
+    return Component(cells, np.array(profile, dtype=float), 1.0, Clock(STEP))
 
 
 def test_the_word_is_that_with_most_of_the_mass_not_of_the_time():
@@ -98,7 +99,7 @@ def test_a_frame_partly_in_a_word_counts_by_its_part():
 def test_the_thing_is_that_with_most_of_the_projection_and_its_iou():
     values = np.zeros((4, 4, 2))
     values[:2, :2] = 1
-    (one,) = components(values, 1, seconds_per_frame=STEP, min_cells=1)
+    (one,) = components(values, 1, clock=Clock(STEP), min_cells=1)
     mask = np.zeros((2, 4, 4), bool)
     mask[0, :2, :4] = True  # all four cells of the component, and four more
     mask[1, 0, 0] = True
@@ -111,7 +112,7 @@ def test_things_and_words_of_the_toy_world_find_each_other():
     model, scene = toy.ToyModel(), toy.scene("one", {"red": (0.25, 0.25), "blue": (0.75, 0.75)})
     image = model.embed_image(fit_picture(scene.load(), 224)[None])[0]
     sound = model.embed_waveforms([torch.from_numpy(toy.say("red", "blue"))])[0][0]
-    found = components(model.matchmap(image, sound), 0.25, seconds_per_frame=STEP, min_cells=4)
+    found = components(model.matchmap(image, sound), 0.25, clock=Clock(STEP), min_cells=4)
     words = toy.words("red", "blue")
     assert {(word_of(one, words).text, thing_of(one, scene.masks)[0]) for one in found} == {
         ("red", "red"),
@@ -134,12 +135,11 @@ def test_things_and_words_of_the_toy_world_find_each_other():
         ({"matchmap": np.zeros((2, 3))}, r"found the shape \[2, 3\], expected \[H, W, T\]"),
         ({"matchmap": np.full((2, 2, 2), np.nan)}, "not finite"),
         ({"threshold": float("nan")}, "threshold"),
-        ({"seconds_per_frame": 0}, "seconds_per_frame"),
         ({"connectivity": 8}, "expected 6, 18 or 26"),
         ({"min_cells": 0}, "min_cells"),
     ],
 )
 def test_wrong_input_is_named(change, says):
-    given = {"matchmap": np.zeros((2, 2, 2)), "threshold": 0.5, "seconds_per_frame": STEP} | change
+    given = {"matchmap": np.zeros((2, 2, 2)), "threshold": 0.5, "clock": Clock(STEP)} | change
     with pytest.raises(DataError, match=says):
         components(given.pop("matchmap"), given.pop("threshold"), **given)

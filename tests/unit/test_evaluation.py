@@ -51,9 +51,6 @@ class Oracle:
                     maps[row, thing - 1, t] = 1.0
         return (torch.ones_like(maps) if self.constant else maps), lengths
 
-    def frame_times(self, num_frames):
-        return (torch.arange(num_frames) + 0.5) * self.seconds_per_frame
-
     def matchmap(self, image_map, audio_map):
         return similarity.matchmap(image_map, audio_map)
 

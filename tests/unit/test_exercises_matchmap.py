@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vgs_lib.clock import Clock
 from vgs_lib.discovery import components
 from vgs_lib.exercises import RIGHT
 from vgs_lib.exercises.matchmap import check_frame_time, check_matchmap, check_scores, check_word
@@ -111,7 +112,7 @@ def test_the_second_at_which_a_frame_begins(answer, hint):
 def component():
     values = np.zeros((3, 3, 20))
     values[1, 1, 5:12] = 1
-    return components(values, 0.5, seconds_per_frame=0.1, min_cells=1)[0]  # 0.5 to 1.2 s
+    return components(values, 0.5, clock=Clock(0.1), min_cells=1)[0]  # 0.5 to 1.2 s
 
 
 WORDS = (Word("a frog", 0.0, 0.7), Word("a drum", 0.7, 1.3), Word("a car", 1.5, 1.9))

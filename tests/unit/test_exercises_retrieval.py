@@ -50,8 +50,8 @@ def test_mistakes_of_recall(scores):
 def test_mistakes_of_chance():
     cases = [
         (..., "Not answered yet"),
-        (10.0, "in percent"),
-        (7, "A share lies between 0 and 1"),
+        (10.0, "a percentage"),
+        (7, "A share lies from 0 to 1"),
         (0.01, "first 10 places count"),
         (0.9, "the chance to miss"),
         (1 - 0.99**10, "with replacement"),

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from vgs_lib.clock import Clock
 from vgs_lib.exercises import RIGHT
 from vgs_lib.exercises.tour import check_chance, check_moment, check_rank
 from vgs_lib.prompting import Match, Prompt
 
 
-def made(heat: np.ndarray, *, step: float = 0.04, duration: float = 0.8) -> Prompt:
+def made(heat: np.ndarray, *, step: float = 0.04, lag: float = 0.0, duration: float = 0.8) -> Prompt:
     """A prompt of which only the heat [T, H, W] and the times count."""
     return Prompt(
         picture="one",
@@ -18,7 +19,7 @@ def made(heat: np.ndarray, *, step: float = 0.04, duration: float = 0.8) -> Prom
         score=1.0,
         best=(),
         span=(0.0, step),
-        seconds_per_frame=step,
+        clock=Clock(step, lag),
         heat_range=(0.0, 1.0),
         waveform=np.zeros(round(16000 * duration), np.float32),
         num_pictures=1,
@@ -68,6 +69,14 @@ def test_each_mistake_has_its_hint(prompt, answer, hint):
     found = check_moment(answer, prompt)
     assert found == hint
     assert "0.48" not in found and "0.5 " not in found  # the answer is not given away
+
+
+def test_a_frame_that_lags_is_right_when_it_is_heard():
+    heat = np.zeros((20, 3, 4))
+    heat[12, 1, 2] = 0.9
+    late = made(heat, lag=0.02)  # frame 12: 0.46 to 0.50 s
+    assert [check_moment(answer, late) == RIGHT for answer in (0.41, 0.43, 0.48, 0.53, 0.55)] == [
+        False, True, True, True, False]  # fmt: skip
 
 
 def test_the_first_frame_is_right_at_the_very_beginning():

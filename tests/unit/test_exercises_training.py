@@ -26,8 +26,8 @@ def test_chance_is_ten_of_two_hundred(answer):
         (20, "turn the fraction round"),
         (0.005, "the first place alone"),
         (1.5, "A share lies from 0 to 1; found 1.5."),
-        (0.01, "Too small"),
-        (0.5, "Too large"),
+        (0.01, "too low"),
+        (0.5, "too high"),
     ],
 )
 def test_each_mistake_about_chance_has_its_hint(answer, hint):

@@ -5,10 +5,11 @@ import pytest
 import torch
 import toy_cam
 import toy_tour as toy
-from timm.layers.cbam import CbamModule
 
 from vgs_lib import explain_attention as attention
 from vgs_lib import explain_figures as figures
+from vgs_lib.clock import Clock
+from vgs_lib.encoders.cbam import CBAM
 from vgs_lib.encoders.whisper import PretrainedSpeech, WhisperEncoder, record_attention
 from vgs_lib.errors import ExplainError
 from vgs_lib.explain_scores import Faithfulness
@@ -80,14 +81,14 @@ def test_cbam_is_shown_where_there_is_one():
     class WithCbam(toy_cam.ToyImage):
         def __init__(self):
             super().__init__()
-            self.attention = CbamModule(4, rd_channels=2)
+            self.attention = CBAM(4, reduction=2)
 
         def forward(self, pictures):
             return self.attention(super().forward(pictures))
 
     model = DualEncoder(WithCbam(), toy_cam.ToySpeech()).eval()
     seen = []
-    model.image_encoder.attention.spatial.gate.register_forward_hook(lambda module, args, output: seen.append(output))
+    model.image_encoder.attention.spatial.register_forward_hook(lambda module, args, output: seen.append(output))
     maps, sentence = attention.cbam_maps(model, toy_cam.two_discs().load())
     assert list(maps) == ["attention"] and "CBAM at 1 places: attention" in sentence
     np.testing.assert_array_equal(maps["attention"], seen[0][0, 0].detach())
@@ -105,7 +106,9 @@ def test_figures_name_what_they_show():
     drawn = figures.maps_figure(picture, {"GradCAM": heat, "half": heat / 2})
     labels = [text.get_text() for axes in drawn.axes for text in axes.get_xticklabels()]
     assert labels.count("3") == 1 and labels.count("1.5") == 1
-    drawn = figures.spectrogram_figure(np.zeros((40, 101)), {"over time": heat[1:2]}, SPANS, hop=0.01)
+    drawn = figures.spectrogram_figure(
+        np.zeros((40, 101)), {"over time": heat[1:2]}, SPANS, hop=0.01, clock=Clock(0.04)
+    )
     assert drawn.axes[1].get_xlabel() == "time (s)" and "red" in [text.get_text() for text in drawn.axes[0].texts]
     drawn = figures.attention_figure(np.ones((2, 3, 51)), SPANS, seconds=0.02)
     assert "layer 2" in drawn.axes[1].get_ylabel()

@@ -50,5 +50,7 @@ def test_collate_pads_and_masks_pairs_of_one_picture():
     assert pairs == {(0, 3), (3, 0)}
     with pytest.raises(ValueError, match="found 1 images and 2 captions"):
         collate([torch.rand(3, 4, 4)], [torch.rand(4, 2)] * 2)
+    with pytest.raises(ValueError, match="found 1 classes of 2 pairs"):
+        collate([torch.rand(3, 4, 4)] * 2, [torch.rand(4, 2)] * 2, classes=[0])
     with pytest.raises(ValueError, match="empty list"):
         collate([], [])

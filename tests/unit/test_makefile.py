@@ -67,6 +67,7 @@ INSTALL_CPU = f"{PIP} install --retries 2 -r binder/requirements.txt"
 UNINSTALL = f"{PIP} -qq uninstall -y torch torchvision torchaudio"
 CHECK = "-m vgs_lib.setup_check"
 DATA = "-m vgs_lib data stamps"
+WORDS = "-m vgs_lib data attributes"
 LAB = "-m jupyterlab --port=8890 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb"
 PYTEST = "-m pytest --nbval-lax --nbval-current-env tests notebooks/solutions"
 
@@ -74,12 +75,12 @@ PYTEST = "-m pytest --nbval-lax --nbval-current-env tests notebooks/solutions"
 def test_make_lab_sets_up_once_and_opens_the_tour(make):
     first = make("lab", "PORT=8890", "BROWSER=0")
     assert first.returncode == 0, first.stderr
-    assert first.calls[:4] == ["-m venv .venv", INSTALL, CHECK, DATA]
-    assert first.calls[4].startswith(f"{LAB} --no-browser")
-    assert first.calls[4].endswith("--allow-root") == (os.geteuid() == 0)
+    assert first.calls[:5] == ["-m venv .venv", INSTALL, CHECK, DATA, WORDS]
+    assert first.calls[5].startswith(f"{LAB} --no-browser")
+    assert first.calls[5].endswith("--allow-root") == (os.geteuid() == 0)
     second = make("lab", "PORT=8890")
-    assert second.calls[:2] == [CHECK, DATA] and second.calls[2].startswith(LAB)
-    assert "--no-browser" not in second.calls[2]
+    assert second.calls[:3] == [CHECK, DATA, WORDS] and second.calls[3].startswith(LAB)
+    assert "--no-browser" not in second.calls[3]
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml", "binder/requirements.txt"])
@@ -94,8 +95,8 @@ def test_set_up_is_done_again_when_a_file_it_depends_on_changes(make, name):
 
 def test_make_test_adds_the_test_tools_once_and_runs_everything(make):
     tools = f"{PIP} install -e .[test]"
-    assert make("test").calls == ["-m venv .venv", INSTALL, tools, CHECK, DATA, PYTEST]
-    assert make("test").calls == [CHECK, DATA, PYTEST]
+    assert make("test").calls == ["-m venv .venv", INSTALL, tools, CHECK, DATA, WORDS, PYTEST]
+    assert make("test").calls == [CHECK, DATA, WORDS, PYTEST]
     assert make("lab", "PORT=8890").calls[0] == CHECK
     assert make("test", "TESTS=tests/unit").calls[-1] == PYTEST.replace("tests notebooks/solutions", "tests/unit")
 
@@ -138,6 +139,8 @@ def test_the_tour_opens_without_data_but_the_tests_do_not_run(make):
     assert "The data is not complete" in lab.stderr and "make data" in lab.stderr
     tests = make("test", STUB_FAIL="data stamps")
     assert tests.returncode != 0 and tests.calls[-1] == DATA
+    unspoken = make("lab", STUB_FAIL="data attributes")
+    assert unspoken.returncode == 0 and "The data is not complete" in unspoken.stderr
 
 
 def test_failing_tests_fail_the_command(make):

@@ -53,11 +53,11 @@ def test_score_is_that_of_the_matchmap(model):
 
 def test_clock(model):
     assert model.seconds_per_frame == pytest.approx(0.16)
-    torch.testing.assert_close(model.frame_times(3), torch.tensor([0.0, 0.16, 0.32]))  # centred on frames 0, 16, 32
+    assert model.clock.middles(3) == pytest.approx([0.0, 0.16, 0.32])  # centred on input frames 0, 16, 32
 
 
 @pytest.mark.parametrize("encoder", [DAVEnet(width=0.05), ResDAVEnet(width=0.05)], ids=["davenet", "resdavenet"])
-def test_an_output_frame_hears_what_frame_times_says(encoder):
+def test_an_output_frame_is_heard_when_the_clock_says(encoder):
     for parameter in encoder.parameters():
         parameter.data.fill_(0.01)  # every weight the same: what is heard lies around its centre evenly
     model = DualEncoder(TimmPyramid(weights=None, dim=encoder.dim), encoder)
@@ -69,7 +69,7 @@ def test_an_output_frame_hears_what_frame_times_says(encoder):
             (gradient,) = torch.autograd.grad(maps[0, :, frame].sum(), features, retain_graph=True)
             weight = gradient[0].abs().sum(dim=0)
             heard = float((weight * torch.arange(640)).sum() / weight.sum()) * 0.01
-            errors.append(heard - float(model.frame_times(31)[frame]))
+            errors.append(heard - model.clock.middles(31)[frame])
     assert abs(sum(errors) / len(errors)) < 0.04  # half a frame is 0.08 s
 
 

@@ -19,8 +19,8 @@ from vgs_lib.retrieval import (
     median_rank,
     ranks,
     recall_at_k,
-    target_mask,
 )
+from vgs_lib.retrieval_targets import target_mask
 
 
 def random_scores(queries, candidates, seed=0):

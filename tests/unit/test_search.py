@@ -7,7 +7,9 @@ import toy_tour as toy
 
 from vgs_lib import similarity
 from vgs_lib.errors import DataError
-from vgs_lib.search import Found, PictureSearch, VectorIndex, embed_places, pool_places, quality, scored_maps
+from vgs_lib.retrieval_report import measure, search_plot, search_table
+from vgs_lib.search import Found, PictureSearch, embed_places, pool_places, quality, scored_maps
+from vgs_lib.vector_index import VectorIndex
 
 
 def normal(*shape, seed=0):
@@ -57,6 +59,32 @@ def test_more_effort_finds_more_and_the_seed_fixes_an_index():
     same = VectorIndex(vectors, kind="ivf", lists=64, probes=1, seed=3).search(queries, 10)[1]
     other = VectorIndex(vectors, kind="ivf", lists=64, probes=1, seed=4).search(queries, 10)[1]
     assert (same == index.set_effort(1).search(queries, 10)[1]).all() and (same != other).any()
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_8_bits_take_half_the_memory_of_16_and_change_a_product_by_little(kind):
+    vectors, queries = normal(2000, 16), normal(40, 16, seed=1)
+    whole = {bits: VectorIndex(vectors, kind=kind, bits=bits, probes=99, breadth=2000) for bits in (16, 8)}
+    products = {bits: index.search(queries, 1)[0] for bits, index in whole.items()}
+    best = (queries @ vectors.T).amax(dim=1, keepdim=True).numpy()
+    errors = {bits: np.abs(found - best).max() for bits, found in products.items()}
+    assert errors[16] < 0.01 < errors[8] < 0.3  # a step of 8 bits is about 7 / 255 of each of 16 numbers
+    assert (whole[16].num_bytes, whole[8].num_bytes) == (2000 * 16 * 2, 2000 * 16)
+    assert VectorIndex(vectors, bits=8).num_bytes == 2000 * 16 * 4  # an exact one keeps all
+
+
+def test_maps_in_16_bits_are_scored_in_32_and_in_parts(maps):
+    caption = normal(16, 9, seed=2)
+    many = torch.cat([maps, maps.flip(0) * 0.9, maps * 0.8]).half()  # 90 pictures, more than one part
+    scores = similarity.score_matrix(many.float(), caption[None], torch.tensor([9]), kind="misa")[:, 0]
+    found = PictureSearch(many, cell=6).exact(caption, num_best=90)
+    assert found.ids.tolist() == scores.argsort(descending=True, stable=True).tolist()
+    assert found.scores == pytest.approx(scores.sort(descending=True).values.numpy(), rel=1e-6)
+    for cell in (2, 6):
+        alone = [pool_places(one[None].float(), cell)[0] for one in many]
+        assert torch.allclose(pool_places(many, cell), torch.stack(alone), atol=1e-6)
+    place = PictureSearch(many, cell=1, kind="ivf", bits=8, probes=99).search(caption, shortlist=90, neighbours=2000)
+    assert place.ids.tolist() == found.ids[:10].tolist()
 
 
 def test_where_too_few_are_found_rows_are_minus_one():
@@ -135,6 +163,24 @@ def test_quality_counts_what_the_exact_search_found_and_the_true_picture():
         quality(found[:2], exact, [1, 2, 3])
 
 
+def test_each_effort_is_measured_and_each_point_is_shown(maps):
+    captions = [normal(16, 9, seed=seed) for seed in range(4)]
+    search = PictureSearch(maps, cell=1, kind="ivf", lists=30, probes=30)
+    exact = [search.exact(one) for one in captions]
+    rows = measure(search, captions, exact, efforts=(1, 30), shortlist=10, neighbours=720)
+    assert [label for label, _ in rows] == ["effort 1", "effort 30"]
+    assert rows[0][1].recall < 1 == rows[1][1].recall and rows[1][1].hits == np.mean(
+        [number in one.ids for number, one in enumerate(exact)]
+    )
+    curves = {"all": [("", quality(exact, exact, range(4)))], "places": rows}
+    assert [line.split()[0] for line in search_table(curves).splitlines()] == ["all", "places", "places"]
+    left, right = search_plot(curves).axes
+    assert left.lines[1].get_ydata().tolist() == [row.recall for _, row in rows]
+    assert right.lines[1].get_ydata().tolist() == [row.hits for _, row in rows]
+    for axes in (left, right):
+        assert axes.lines[1].get_xdata().tolist() == [row.milliseconds for _, row in rows]
+
+
 def test_encoded_places_are_what_the_score_looks_at():
     class Coarse(toy.ToyModel):
         cell = 2
@@ -145,6 +191,8 @@ def test_encoded_places_are_what_the_score_looks_at():
     fine = embed_places(toy.ToyModel(), lambda index: pictures[index].load(), 5)
     assert fine.shape == (5, 4, 14, 14) and maps.shape == (5, 4, 7, 7) and seen[-1] == (5, 5)
     assert torch.equal(scored_maps(Coarse(), fine), maps)
+    half = embed_places(toy.ToyModel(), lambda index: pictures[index].load(), 5, dtype=torch.float16)
+    assert torch.equal(half, fine.half())
     assert torch.allclose(maps[2, :, 3, 1], fine[2, :, 6:8, 2:4].mean((1, 2)), atol=1e-6)
 
 
@@ -156,6 +204,7 @@ def test_wrong_inputs():
         (lambda: VectorIndex(vectors[:0]), r"vectors are \[0, 1, 4\]; expected"),
         (lambda: VectorIndex(vectors, kind="ivf", lists=21), "lists is 21, but there are 20 vectors"),
         (lambda: VectorIndex(vectors, probes=0), "probes is 0; expected 1 or more"),
+        (lambda: VectorIndex(vectors, kind="ivf", bits=4), "bits is 4; expected 16 or 8"),
         (lambda: VectorIndex(vectors / 0), "not finite"),
         (lambda: VectorIndex(vectors).search(normal(2, 5), 1), "queries have 5 dimensions, the index 4"),
         (lambda: VectorIndex(vectors).search(vectors, 0), "k is 0"),

@@ -58,10 +58,11 @@ def test_events_in_order(tmp_path):
     step = events[0]
     assert step.learning_rate == pytest.approx(SETTINGS.learning_rate / 3)
     assert step.gradient_norm > 0 and step.examples_per_second > 0 and step.seconds_left > 0
-    assert set(step.extra) == {"image_to_speech_r1", "speech_to_image_r1", "logit_scale"}
+    assert set(step.extra) == {"image_to_speech_r1", "speech_to_image_r1", "logit_scale", "sampled", "semi_hard"}
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "step-00000004.safetensors",
         "step-00000005.safetensors",
+        "training.lock",
     ]
     # A finished run has nothing left to do.
     assert kinds_of(start(directory=tmp_path, steps=5)) == [("ResumedEvent", 5), ("FinishedEvent", 5)]

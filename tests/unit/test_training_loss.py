@@ -7,6 +7,7 @@ import torch
 from tiny_training import TinyBatches, make_model
 from torch import nn
 
+from vgs_lib import losses
 from vgs_lib.training import score_loss
 
 
@@ -68,3 +69,18 @@ def test_coarse_phases_follow_one_another_and_end():
         expected.append(value(plain, 0))
     assert found == pytest.approx(expected, rel=1e-5)
     assert len({round(x, 4) for x in found}) == 3
+
+
+def test_shn_reports_both_of_its_terms():
+    """harwath2019, Fig. 5: the sampled and the semi-hard term; the sampled one is drawn first."""
+    model, batch = make_model(dropout=0.0).eval(), TinyBatches()[0]
+    maps = model.embed_batch(batch)
+    scores = model.score(*maps, kind="sisa").detach()
+    seeded = lambda: torch.Generator().manual_seed(5)
+    loss, figures = score_loss("shn", kind="sisa", options={"margin": 0.5})(model, batch, 0, seeded())
+    options = {"margin": 0.5, "same_image": batch.same_image}
+    assert figures["sampled"] == pytest.approx(float(losses.sampled_triplet(scores, generator=seeded(), **options)))
+    assert figures["sampled"] + figures["semi_hard"] == pytest.approx(float(loss.detach()), rel=1e-6)
+    assert float(loss.detach()) == pytest.approx(float(losses.shn(scores, generator=seeded(), **options)), rel=1e-6)
+    assert figures["semi_hard"] != figures["sampled"]
+    assert "sampled" not in score_loss("semi_hard_triplet")(model, batch, 0, seeded())[1]

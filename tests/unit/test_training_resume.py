@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_training import SETTINGS, losses_of, make_model, start
 from torch import nn
 
@@ -17,6 +18,8 @@ from vgs_lib import safe_files
 from vgs_lib.errors import TrainingError
 from vgs_lib.safe_files import read_tensors
 from vgs_lib.training import CheckpointEvent, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, score_loss
+from vgs_lib.training_embedding_loss import EmbeddingLoss
+from vgs_lib.training_state import LOCK
 
 TINY = Path(__file__).with_name("tiny_training.py")
 
@@ -45,6 +48,50 @@ def test_stopped_run_goes_on_with_the_same_losses(tmp_path, precision):
     assert resumed[0] == ResumedEvent(5)
     assert seen + losses_of(resumed) == whole
     assert len(whole) == 9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd", "momentum": 0.9, "schedule": "step", "decay_every": 3},
+        {"optimizer": "sgd", "momentum": 0.0},
+        {"optimizer": "adam", "weight_decay": 1e-5, "betas": (0.95, 0.999)},
+        {"optimizer": "adam", "schedule": "cyclic", "cycle_steps": 6, "lowest_learning_rate": 1e-4},
+        {"schedule": "step", "decay_every": 2, "decay_factor": 2.0},
+    ],
+    ids=lambda changes: "-".join(str(x) for x in changes.values()),
+)
+def test_every_optimizer_and_schedule_goes_on_exactly(tmp_path, changes):
+    whole_model = make_model()
+    whole = losses_of(start(whole_model, steps=8, **changes))
+    seen = []
+    for event in start(steps=8, directory=tmp_path, should_stop=lambda: len(seen) == 4, **changes):
+        if isinstance(event, StepEvent):
+            seen.append(event.loss)
+    model = make_model(seed=3)
+    resumed = list(start(model, steps=8, directory=tmp_path, **changes))
+    assert resumed[0] == ResumedEvent(4) and seen + losses_of(resumed) == whole and len(set(whole)) == 8
+    for name, tensor in whole_model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+    with pytest.raises(TrainingError, match=r"optimizer: \w+ in the folder|optimizer: nothing in the folder"):
+        other = {"optimizer": "adam" if changes.get("optimizer") != "adam" else "adamw"}
+        list(start(steps=8, directory=tmp_path, **{**changes, **other}))
+
+
+def test_the_loss_head_goes_on_too(tmp_path):
+    loss = EmbeddingLoss("timam", options={"hidden": 5})
+
+    def model(seed):
+        made = make_model(seed)
+        made.loss_head = loss.head(8, 3, seed=seed)
+        return made
+
+    whole = losses_of(start(model(0), loss=loss, steps=6))
+    list(start(model(0), loss=loss, steps=6, directory=tmp_path, should_stop=iter([False] * 3 + [True]).__next__))
+    tensors, _ = read_tensors(tmp_path / "step-00000003.safetensors")
+    assert {"model/loss_head.weights", "optimizer/loss_head.discriminator.layers.0.weight/exp_avg"} <= tensors.keys()
+    resumed = list(start(model(1), loss=loss, steps=6, directory=tmp_path))
+    assert resumed[0] == ResumedEvent(3) and losses_of(resumed) == whole[3:]
 
 
 def test_resume_restores_optimizer_moments(tmp_path):
@@ -115,7 +162,7 @@ def test_crash_while_writing_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         list(start(steps=8, schedule="constant", directory=tmp_path))
     monkeypatch.undo()
-    assert [file.name for file in tmp_path.iterdir()] == ["step-00000004.safetensors"]
+    assert {file.name for file in tmp_path.iterdir()} == {"step-00000004.safetensors", LOCK}
     # What a process that was killed while it wrote leaves behind.
     leftover = tmp_path / ".step-00000008.safetensors.123.partial"
     leftover.write_bytes(b"half")
@@ -178,3 +225,20 @@ def test_run_folder_that_is_a_file_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="cannot be used as a run folder"):
         list(start(directory=tmp_path / "file"))
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_has_ended(tmp_path):
+    whole = losses_of(start(steps=4))
+    first = start(steps=4, directory=tmp_path)
+    losses = [next(first).loss]
+    writing = tmp_path / f".step-00000001.safetensors{safe_files.TEMPORARY}"
+    writing.touch()  # what the first is writing now must not be cleared away
+    with pytest.raises(TrainingError, match="a run is training in this folder now") as refused:
+        next(start(steps=4, directory=tmp_path))
+    assert str(tmp_path) in str(refused.value) and writing.is_file()
+    assert losses + losses_of(first) == whole
+    assert next(iter(start(steps=4, directory=tmp_path))) == ResumedEvent(4)
+    stopped = start(make_model(), steps=5, directory=tmp_path / "other")
+    next(stopped)
+    stopped.close()  # a stream that nobody reads to its end
+    assert losses_of(start(steps=5, directory=tmp_path / "other"))

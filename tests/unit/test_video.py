@@ -9,6 +9,7 @@ import toy_tour as toy
 from PIL import Image
 
 from vgs_lib import video
+from vgs_lib.clock import Clock
 from vgs_lib.errors import AudioError, ImageError, VideoError
 from vgs_lib.prompting import Prompter
 from vgs_lib.video import export, export_prompt
@@ -60,6 +61,19 @@ def test_each_thing_is_brightest_while_its_word_is_heard(prompt, tmp_path, rate)
     assert pictures[0][0] == 0 and pictures[1][0] == pytest.approx(1 / rate, abs=1e-4)
 
 
+@pytest.mark.parametrize("rate", [25, 12])
+def test_frames_that_lag_are_brightest_while_their_word_is_heard(tmp_path, rate):
+    prompter = Prompter(toy.LateModel(), heat_range=(0.0, 0.5))
+    prompter.add_pictures([PICTURE.id], [PICTURE.load()])
+    prompt = prompter.prompt(toy.say_late(), toy.RATE)
+    film = export_prompt(tmp_path / "late.mp4", prompt, PICTURE.load(), frames_per_second=rate)
+    pictures, _, _ = decode(film.path)
+    peaks = peak_times(film, pictures, PICTURE.masks)
+    for word in toy.LATE_WORDS:  # no longer than one frame of the model
+        assert word.start <= peaks[word.text] < word.end
+        assert peaks[word.text] + 0.5 / rate == pytest.approx((word.start + word.end) / 2, abs=0.5 / rate + 0.011)
+
+
 def test_the_light_changes_within_one_output_frame_of_the_sound(tmp_path):
     """Heat that jumps at 0.5 s and a click at 0.5 s, both found again in the file."""
     step, rate = 0.01, 25
@@ -68,7 +82,7 @@ def test_the_light_changes_within_one_output_frame_of_the_sound(tmp_path):
     sound = np.zeros(16000, np.float32)
     sound[8000:8160] = np.sin(2 * np.pi * 1000 * np.arange(160) / 16000)
     grey = np.full((64, 64, 3), 120, np.uint8)
-    film = export(tmp_path / "click.mp4", heat, grey, sound, seconds_per_frame=step, frames_per_second=rate, longest=64)
+    film = export(tmp_path / "click.mp4", heat, grey, sound, clock=Clock(step), frames_per_second=rate, longest=64)
     pictures, begins, samples = decode(film.path)
     brightness = [pixels[:64].mean() for _, pixels in pictures]
     middle = (min(brightness) + max(brightness)) / 2
@@ -91,14 +105,14 @@ def test_the_sound_is_the_whole_waveform(prompt, tmp_path):
 
 def test_heat_between_frames_is_linear():
     heat = np.array([[[0.0]], [[1.0]], [[0.5]]])
-    assert [heat_at(heat, t, 0.1)[0, 0] for t in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 9)] == pytest.approx(
+    assert [heat_at(heat, t, Clock(0.1))[0, 0] for t in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 9)] == pytest.approx(
         [0, 0, 0.5, 1, 0.75, 0.5, 0.5]
     )
 
 
 def frames(**changes) -> FilmFrames:
     options = {
-        "seconds_per_frame": 0.5,
+        "clock": Clock(0.5),
         "duration": 1.0,
         "heat_range": (2.0, 4.0),
         "words": (Word("one", 0, 0.5),),
@@ -186,7 +200,6 @@ def test_paths_that_cannot_be_written_are_named(prompt, tmp_path):
         ({"heat": np.zeros((2, 2))}, VideoError, r"shape \[2, 2\], expected \[T, H, W\]"),
         ({"heat": np.full((2, 2, 2), 1.5)}, VideoError, "values from 0 to 1"),
         ({"heat": np.full((2, 2, 2), np.nan)}, VideoError, "values from 0 to 1"),
-        ({"seconds_per_frame": 0}, VideoError, "seconds_per_frame"),
         ({"frames_per_second": 0}, VideoError, "frames_per_second"),
         ({"frames_per_second": 12.5}, VideoError, "frames_per_second"),
         ({"heat_range": (1.0, 1.0)}, VideoError, "heat_range"),
@@ -201,7 +214,7 @@ def test_wrong_input_is_named(change, error, says, tmp_path):
         "heat": np.zeros((2, 2, 2)),
         "picture": np.zeros((4, 4, 3), np.uint8),
         "waveform": np.zeros(1600),
-        "seconds_per_frame": 0.05,
+        "clock": Clock(0.05),
     } | change
     with pytest.raises(error, match=says):
         export(tmp_path / "a.mp4", given.pop("heat"), given.pop("picture"), given.pop("waveform"), **given)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import toy_tour as toy
 
+from vgs_lib.clock import Clock
 from vgs_lib.discovery import components
 from vgs_lib.viz import heat_of, overlay
 from vgs_lib.viz_matchmap import (
@@ -54,7 +55,7 @@ def test_pooling_keeps_the_greatest_values():
 
 
 def test_the_density_is_small_has_units_and_lies_where_the_things_are(matchmap):
-    figure = density_figure(matchmap, threshold=6.0, seconds_per_frame=STEP, words=WORDS, title="A title")
+    figure = density_figure(matchmap, threshold=6.0, clock=Clock(STEP), words=WORDS, title="A title")
     surfaces, labels = figure.data
     time, x, y, value = (np.asarray(surfaces[name], float) for name in ("x", "y", "z", "value"))
     assert len(value) == 14 * 14 * 45 and surfaces.isomin == 6
@@ -71,7 +72,7 @@ def test_the_density_is_small_has_units_and_lies_where_the_things_are(matchmap):
 
 
 def test_the_sentence_says_where_and_when(matchmap):
-    found = components(matchmap, 6.0, seconds_per_frame=STEP)
+    found = components(matchmap, 6.0, clock=Clock(STEP))
     assert density_sentence(found, 6.0) == (
         "Similarity of at least 6.0 in 2 places and times: "
         "0.2 to 0.8 s around x 21 %, y 21 %; 1.0 to 1.6 s around x 60 %, y 80 %."
@@ -80,7 +81,7 @@ def test_the_sentence_says_where_and_when(matchmap):
 
 
 def test_components_have_one_colour_on_picture_and_spectrogram(matchmap):
-    found = components(matchmap, 6.0, seconds_per_frame=STEP)
+    found = components(matchmap, 6.0, clock=Clock(STEP))
     picture, sound = np.full((112, 112, 3), 200, np.uint8), toy.say("red", "blue", length=1.2)
     figure = components_figure(picture, sound, found, names=["blue", "red"], words=WORDS, title="Both")
     left, right = figure.axes[:2]

@@ -20,6 +20,7 @@ from vgs_lib.encoders import DAVEnet, ImageEncoder
 from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.training import FitSettings, StepEvent, fit, score_loss
+from vgs_lib.training_embedding_loss import EmbeddingLoss
 
 DIM = 8
 
@@ -66,7 +67,8 @@ class TinyBatches:
         pictures = [torch.rand(3, 16, 16, generator=generator) for _ in range(4)]
         audio = [torch.randn(40, frames, generator=generator) for frames in (70 + step % 5, 33, 17, 40)]
         labels = ["cat", "dog", "cow", "cat"] if self.same_image else None
-        return collate(pictures, audio, labels=labels, pad_value=-80.0)
+        classes = [0, 2, 1, 0] if self.same_image else None
+        return collate(pictures, audio, labels=labels, classes=classes, pad_value=-80.0)
 
 
 SETTINGS = FitSettings(steps=40, learning_rate=3e-3, warmup_steps=3, checkpoint_every=4, device="cpu", seed=7)
@@ -111,11 +113,16 @@ def losses_for_several() -> dict:
         "info_nce": score_loss("info_nce"),
         "mixed": score_loss("info_nce", kind="sima", mix_steps=4, coarse=((2, 2),)),
         "shn": score_loss("shn", kind="sisa"),
+        "matching": score_loss("masked_matching", kind="cosine"),
+        "timam": EmbeddingLoss("timam", options={"hidden": 6}),
+        "dscmr": EmbeddingLoss("dscmr", weight=0.5, score=score_loss("shn"), options={"discrimination": 0.5}),
     }
 
 
 def gradients(model: DualEncoder, batch: Batch, loss) -> tuple[float, dict[str, torch.Tensor]]:
     model.zero_grad()
+    if isinstance(loss, EmbeddingLoss):
+        model.loss_head = loss.head(DIM, 3)
     value, _ = loss(model, batch, 1, torch.Generator().manual_seed(3))
     value.backward()
     distributed.average_gradients(model.parameters())

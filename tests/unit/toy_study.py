@@ -9,8 +9,8 @@ from vgs_lib.data.banks import Filling
 from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Part, Recipe
+from vgs_lib.study import Prepared
 from vgs_lib.training import ScoreLoss
-from vgs_lib.word_study import Prepared
 
 
 class ToyBatches(TinyBatches):

@@ -49,6 +49,31 @@ class ToyModel:
         return similarity.score_matrix(image_maps, audio_maps, audio_lengths, kind="misa")
 
 
+class LateModel(ToyModel):
+    """Frames as those of the DAVEnet family: frame t is centred on t x 0.16 s, half a frame before t + 0.5."""
+
+    seconds_per_frame, frame_lag = 0.16, 0.08
+
+    def embed_waveforms(self, waveforms):
+        assert len(waveforms) == 1
+        frames = torch.nn.functional.pad(waveforms[0], (1280, 2560)).unfold(0, 2560, 2560)
+        power = torch.fft.rfft(frames).abs() / 1280
+        maps = torch.stack([power[:, round(tone * 0.16)] for tone in TONES.values()])
+        return maps[None], torch.tensor([maps.shape[1]])
+
+
+LATE_WORDS = (Word("red", 0.23, 0.39), Word("blue", 0.71, 0.87))  # as short as a frame: frames 2 and 5 hear them
+
+
+def say_late() -> np.ndarray:
+    """The tones of ``LATE_WORDS``, each from 10 ms after its start, so that no other frame hears them: 1.12 s."""
+    samples = np.zeros(round(1.12 * RATE), np.float32)
+    for word in LATE_WORDS:
+        first, last = round((word.start + 0.01) * RATE), round(word.end * RATE)
+        samples[first:last] = say(word.text, length=(last - first) / RATE, pause=0.0)
+    return samples
+
+
 def say(*names: str, length: float = 0.6, pause: float = 0.2, rate: int = RATE) -> np.ndarray:
     """The tones of ``names``, each between pauses."""
     silence = np.zeros(round(pause * rate))

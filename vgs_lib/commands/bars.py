@@ -1,8 +1,8 @@
-"""Progress bars of the commands."""
+"""Progress bars of the commands and, as widgets, of the notebooks."""
 
 from types import TracebackType
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 
 class Bars:

@@ -1,17 +1,18 @@
-"""``python -m vgs_lib data stamps`` and ``data check``."""
+"""``python -m vgs_lib data stamps``, ``data attributes`` and ``data check``."""
 
 import argparse
 import json
 from collections import Counter
 from contextlib import closing
 
-from vgs_lib.data.stamps import is_complete
+from vgs_lib.data import attribute_speech
+from vgs_lib.data.stamps import Stamps, is_complete
 from vgs_lib.paths import home
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Build Spoken Stamps with a progress bar, or validate a manifest."""
-    return _stamps(chosen) if chosen.set == "stamps" else _check(chosen)
+    """Build Spoken Stamps or its words for attributes with a progress bar, or validate a manifest."""
+    return {"stamps": _stamps, "attributes": _attributes, "check": _check}[chosen.set](chosen)
 
 
 def _stamps(chosen: argparse.Namespace) -> int:
@@ -34,6 +35,24 @@ def _stamps(chosen: argparse.Namespace) -> int:
     for voice, command in report["missing_voices"].items():
         print(f"Voice {voice} is missing; get it with: {command}")
     print(f"Every one is listed in {folder / 'build.json'}.")
+    return 0
+
+
+def _attributes(chosen: argparse.Namespace) -> int:
+    stamps = Stamps.open(chosen.folder)
+    folder, (nouns, left_out) = attribute_speech.folder_of(stamps), attribute_speech.present(stamps)
+    for noun, why in left_out.items():
+        print(f"Left out {noun}: {why}.")
+    if attribute_speech.is_complete(stamps):
+        print(f"The words for attributes and {len(nouns)} things are spoken in {folder}.")
+        return 0
+    from vgs_lib.commands.bars import Bars
+    from vgs_lib.data.attribute_build import build_speech
+
+    with Bars() as bars, closing(build_speech(stamps, jobs=chosen.jobs)) as events:
+        for progress in events:
+            bars.show(progress.step, progress.done, progress.total)
+    print(f"Spoke the words for attributes and {len(nouns)} things in {folder}.")
     return 0
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,13 @@ from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import CheckpointError, DataError, DeviceError, ImageError, TrainingError
 from vgs_lib.evaluation import Trial, trial_of
 from vgs_lib.evaluation import evaluate as figures_of
+from vgs_lib.manifest_study import ManifestStudy
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
 from vgs_lib.recipes import Recipe, build_model, recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.seeds import seeded
+from vgs_lib.study import FIRST_WORDS, Prepared
 from vgs_lib.training import CheckpointEvent, EvaluationEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
 
 VALIDATION_SCENES = 200  # while training
@@ -38,27 +41,24 @@ CALIBRATION_SCENES = 500  # for the threshold, after it
 
 
 def train(chosen: argparse.Namespace) -> int:
-    """Train a recipe, resuming a run found in the folder, and save its model there.
+    """Train a recipe on Spoken Stamps or a manifest, resuming a run found in the folder, and save its model there.
 
     Where several processes train together, the main one fills the banks and writes what is saved.
     """
-    plan = _plan(chosen)
+    study = _study(chosen)
+    plan = _plan(chosen, study and study.base)
     out = chosen.out or Path("runs") / plan.name
     begin, earlier = time.monotonic(), _read_minutes(out)
     _check_device(plan.fit.device)
-    _quick_products(plan.fit.device)
+    quick_products(plan.fit.device)
     processes = PartialState(cpu=plan.fit.device == "cpu")
-    stamps = Stamps.open()
-    with seeded(plan.fit.seed, "model"):
-        model = build_model(plan)
-    batches = SceneBatches(model.eval(), Scenes(stamps, "train", seed=plan.data.seed), plan.data)
+    prepared = study.prepare(plan) if study else _on_stamps(plan)
+    model, batches = prepared.model, prepared.batches
     if processes.is_main_process:
+        if study:
+            print(study.said)
         _show(batches.fill())
     processes.wait_for_everyone()
-    trials = {
-        "validation": trial_of(stamps, "validation", num_scenes=VALIDATION_SCENES),
-        "people": trial_of(stamps, "validation-human-en"),
-    }
     reason, settings = None, plan.fit
     if settings.max_seconds is not None:  # filling counts too
         settings = replace(settings, max_seconds=max(1e-3, settings.max_seconds - (time.monotonic() - begin)))
@@ -69,7 +69,7 @@ def train(chosen: argparse.Namespace) -> int:
             _write_minutes(out, minutes)
         return minutes
 
-    events = fit(model, batches, plan.loss, settings, evaluate=lambda m: _validate(m, trials), directory=out / "run")
+    events = fit(model, batches, plan.loss, settings, evaluate=prepared.evaluate, directory=out / "run")
     with tqdm(total=plan.fit.steps, desc="train", unit="step", disable=not processes.is_main_process) as bar:
         for event in events:
             if isinstance(event, ResumedEvent):
@@ -92,7 +92,10 @@ def train(chosen: argparse.Namespace) -> int:
     if plan.fit.keep_best:
         best = load_best(model, out / "run")
         print(f"The weights of step {best.step} are the best by {plan.fit.keep_best}.")
-    extra = calibration(model, stamps) | {"seed": plan.fit.seed, "threads": torch.get_num_threads()}
+    extra = ({} if study else calibration(model, Stamps.open())) | {
+        "seed": plan.fit.seed,
+        "threads": torch.get_num_threads(),
+    }
     extra |= {"minutes": round(record_minutes(), 1), "seconds_for_features": round(batches.seconds)}
     save_model(model, plan, out / "model", half=True, extra=extra)
     print(f"Saved {out / 'model'} after {extra['minutes']:.1f} minutes.")
@@ -106,7 +109,7 @@ def _check_device(device: str | None) -> None:
         raise DeviceError(f"--device {device}: PyTorch finds no such device on this machine; use --device cpu")
 
 
-def _quick_products(device: str | None) -> None:
+def quick_products(device: str | None) -> None:
     """Let products of float32 matrices take the machine's quick way while training.
 
     On a CPU that is oneDNN instead of the BLAS of the build: up to 2.5 times quicker where the latter has no kernel for
@@ -116,8 +119,34 @@ def _quick_products(device: str | None) -> None:
     torch.set_float32_matmul_precision("high" if gpu else "medium")
 
 
-def _plan(chosen: argparse.Namespace) -> Recipe:
-    plan = recipe(chosen.recipe)
+def _study(chosen: argparse.Namespace) -> ManifestStudy | None:
+    """What ``--manifest`` names, for the recipe that is named beside it or else a small one; None for Spoken Stamps."""
+    if chosen.manifest is None and chosen.recipe is None:
+        raise TrainingError(
+            "train: found no recipe and no data; name a recipe, such as stamps-demo, or --manifest FILE"
+        )
+    if chosen.manifest is None:
+        return None
+    return ManifestStudy(chosen.manifest, base=recipe(chosen.recipe) if chosen.recipe else FIRST_WORDS)
+
+
+def _on_stamps(plan: Recipe) -> Prepared:
+    """The model of ``plan``, scenes of Spoken Stamps, and scenes and people of validation to judge on."""
+    stamps = Stamps.open()
+    with seeded(plan.fit.seed, "model"):
+        model = build_model(plan)
+    batches = SceneBatches(model.eval(), Scenes(stamps, "train", seed=plan.data.seed), plan.data)
+
+    @cache
+    def trials() -> dict[str, Trial]:
+        scenes = trial_of(stamps, "validation", num_scenes=VALIDATION_SCENES)
+        return {"validation": scenes, "people": trial_of(stamps, "validation-human-en")}
+
+    return Prepared(model, batches, lambda m: _validate(m, trials()))
+
+
+def _plan(chosen: argparse.Namespace, base: Recipe | None = None) -> Recipe:
+    plan = base or recipe(chosen.recipe)
     asked = {name: getattr(chosen, name) for name in ("steps", "seed", "device", "precision")}
     asked |= {"max_seconds": None if chosen.minutes is None else 60 * chosen.minutes, "num_workers": chosen.workers}
     return replace(plan, fit=replace(plan.fit, **{k: v for k, v in asked.items() if v is not None}))

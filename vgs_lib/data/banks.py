@@ -24,6 +24,7 @@ from vgs_lib.paths import home
 from vgs_lib.safe_files import write_atomically
 
 SHARD = 256
+MAX_OPEN = 128  # shards kept open: each holds a file for every tensor of an item
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,17 @@ class Bank:
     """Items 0 to ``total`` - 1, each a tuple of float16 tensors; ``bank[i]`` gives them.
 
     ``name`` and ``settings`` (a JSON object) identify the bank; it lives in ``folder``, by default ``$VGS_HOME/banks``.
+    ``shard`` is how many items a shard has, by default ``SHARD``; fewer make filling report more often.
     """
 
-    def __init__(self, name: str, settings: object, total: int, *, folder: Path | None = None):
+    def __init__(
+        self, name: str, settings: object, total: int, *, folder: Path | None = None, shard: int | None = None
+    ):
+        if shard is not None:
+            settings = {"shard": shard, "of": settings}
         text = json.dumps(settings, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        self.name, self.total = name, total
+        self.name, self.total, self.shard = name, total, shard or SHARD
         self.folder = (folder or home() / "banks") / f"{name}-{digest}"
         self._text = text
         self._open: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
@@ -53,9 +59,9 @@ class Bank:
         """Compute what is missing, yielding after each shard; ``compute(items)`` gives the tensors of those items."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "settings.json").write_text(self._text, encoding="utf-8")
-        for shard, first in enumerate(range(0, self.total, SHARD)):
+        for shard, first in enumerate(range(0, self.total, self.shard)):
             path = self.folder / f"{shard:05d}"
-            items = range(first, min(self.total, first + SHARD))
+            items = range(first, min(self.total, first + self.shard))
             if self._held(path) < len(items):  # a bank that grew has a last shard that is too short
                 begin = time.monotonic()
                 self._write(path, compute(items))
@@ -101,7 +107,7 @@ class Bank:
         """The tensors of an item: maps [C, H, W] and hidden states [C, T]."""
         if not 0 <= index < self.total:
             raise IndexError(f"item {index}: the bank {self.name} has items 0 to {self.total - 1}")
-        shard, row = divmod(index, SHARD)
+        shard, row = divmod(index, self.shard)
         if shard not in self._open:
             path = self.folder / f"{shard:05d}"
             try:
@@ -109,6 +115,8 @@ class Bank:
                 arrays = [np.load(path / f"{place}.npy", mmap_mode="r") for place in range(ends.shape[1])]
             except (OSError, ValueError) as error:
                 raise DataError(f"{path}: missing or damaged ({error}); delete the folder and fill it again") from error
+            if len(self._open) >= MAX_OPEN:
+                del self._open[next(iter(self._open))]
             self._open[shard] = ends, arrays
         ends, arrays = self._open[shard]
         item = []

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vgs_lib.audio import read_audio, to_mono_16k
 from vgs_lib.data.manifest import Manifest
@@ -54,11 +54,16 @@ class Thing:
         return read_picture(self.picture)
 
 
-def read_picture(path: str | os.PathLike) -> np.ndarray:
-    """A picture file as uint8 [H, W, 3], what is transparent shown white; raises ImageError."""
+def read_picture(path: str | os.PathLike, *, least: int | None = None) -> np.ndarray:
+    """A picture file as uint8 [H, W, 3], upright, what is transparent shown white; raises ImageError.
+
+    ``least``: a JPEG may come smaller, with both sides of so many pixels or more: quicker, and in less memory.
+    """
     try:
         with Image.open(path) as file:
-            picture = file.convert("RGBA")
+            if least is not None:
+                file.draft(None, (least, least))
+            picture = ImageOps.exif_transpose(file).convert("RGBA")  # phones turn pictures by a note in the file
     except UNREADABLE as error:
         raise ImageError(f"{path}: cannot be read as a picture ({error}); expected a PNG or JPEG file.") from error
     canvas = Image.new("RGBA", picture.size, "white")

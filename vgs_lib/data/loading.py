@@ -29,6 +29,9 @@ class Batch:
     audio_lengths: valid frames of ``audio`` [B], int64.
     same_image: bool [B,B] or None; [i,j] is True where caption j also describes picture i without being its
         own caption, so that (i,j) is no impostor pair. In a part of a batch it still covers the whole batch.
+    labels: the class of each pair, int64 [B], a number that means the same in every batch, or None where pairs have no
+        classes. In a part of a batch they are the part's: whoever needs those of the whole batch gathers them
+        (``distributed.gather_rows``) and makes the mask of pairs of one class with :func:`same_class`.
     """
 
     image: tuple[Tensor, ...]
@@ -37,6 +40,7 @@ class Batch:
     image_is_features: bool = False
     audio_is_features: bool = False
     same_image: Tensor | None = None
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.audio)
@@ -49,6 +53,7 @@ class Batch:
             audio=function(self.audio),
             audio_lengths=function(self.audio_lengths),
             same_image=None if self.same_image is None else function(self.same_image),
+            labels=None if self.labels is None else function(self.labels),
         )
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -80,6 +85,7 @@ class Batch:
             image=tuple(x[rows] for x in self.image),
             audio=self.audio[rows, :, :longest],
             audio_lengths=lengths,
+            labels=None if self.labels is None else self.labels[rows],
         )
 
 
@@ -106,8 +112,12 @@ def same_text(labels: Sequence[Any]) -> Tensor | None:
     if len(set(labels)) == len(labels):
         return None
     ids = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-    numbers = torch.tensor([ids[label] for label in labels])
-    return (numbers[:, None] == numbers[None, :]) & ~torch.eye(len(labels), dtype=torch.bool)
+    return same_class(torch.tensor([ids[label] for label in labels]))
+
+
+def same_class(labels: Tensor) -> Tensor:
+    """Which pairs are of one class without being the same pair: bool [B,B] for labels [B]."""
+    return (labels[:, None] == labels[None, :]) & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
 
 
 def collate(
@@ -115,6 +125,7 @@ def collate(
     audio: Sequence[Tensor],
     *,
     labels: Sequence[Any] | None = None,
+    classes: Sequence[int] | None = None,
     pad_value: float = 0.0,
     image_is_features: bool = False,
     audio_is_features: bool = False,
@@ -123,10 +134,13 @@ def collate(
 
     images: pictures [3,H,W], or tuples of backbone maps [C,H,W] if ``image_is_features``.
     audio: features [F,T_i], padded with ``pad_value`` (the front end's; 0 for hidden states).
-    labels: one per pair; pairs that share one are no impostors of each other.
+    labels: one per pair; pairs that share one are no impostors of each other (``Batch.same_image``).
+    classes: the number of each pair's class (``Batch.labels``).
     """
     if len(images) != len(audio):
         raise ValueError(f"found {len(images)} images and {len(audio)} captions, expected as many of both")
+    if classes is not None and len(classes) != len(audio):
+        raise ValueError(f"found {len(classes)} classes of {len(audio)} pairs, expected one for each")
     maps = [image if isinstance(image, tuple) else (image,) for image in images]
     padded, lengths = pad_frames(audio, pad_value=pad_value)
     return Batch(
@@ -136,6 +150,7 @@ def collate(
         image_is_features=image_is_features,
         audio_is_features=audio_is_features,
         same_image=None if labels is None else same_text(labels),
+        labels=None if classes is None else torch.tensor([int(x) for x in classes]),
     )
 
 

@@ -8,6 +8,7 @@ Legend: B pairs, C channels, H W grid, T frames.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.banks import Bank, Filling
+from vgs_lib.data.classes import Names, class_numbers, names_of
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import Scenes, generator
 from vgs_lib.data.voices import voice
@@ -33,6 +35,7 @@ class SceneData:
     """What a model is trained on.
 
     num_scenes, seed: scenes 0 to ``num_scenes`` - 1 of the ``train`` split.
+    used: only the first so many of them are trained on; None takes all.
     takes: how often each scene is told; every telling has its own voice, order, pauses and augmentation.
     word_takes: how often each scene with a single stamp is told; at least ``takes``.
     word_share: share of a batch that scenes with a single stamp make up after the phases.
@@ -55,12 +58,15 @@ class SceneData:
     people_share: float = 0.0
     mask_frames: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    used: int | None = None
 
     def __post_init__(self) -> None:
         least = {"num_scenes": 1, "batch_size": 2, "takes": 1, "word_takes": 0, "mask_frames": 0}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise TrainingError(f"{name}: found {getattr(self, name)}, expected at least {smallest}")
+        if self.used is not None and not 1 <= self.used <= self.num_scenes:
+            raise TrainingError(f"used: found {self.used}, expected 1 to num_scenes, {self.num_scenes}, or None")
         if any(steps < 1 or not 1 <= most <= 4 for steps, most in self.phases):
             raise TrainingError(f"phases: found {self.phases}, expected (steps, most stamps) with 1 to 4 stamps each")
         for name in ("word_share", "people_share"):
@@ -88,17 +94,13 @@ class SceneBatches:
             "num_scenes": data.num_scenes,
             "stamps": scenes.stamps.digest,
         }
-        pictures = {"strides": getattr(image, "strides", None), "weights": digest_tensors(image.backbone.state_dict())}
-        self.pictures = Bank("pictures", {**self._what, **pictures}, data.num_scenes)
+        self.pictures = Bank("pictures", {**self._what, **picture_key(image)}, data.num_scenes)
         spoken = {
-            "front_end": repr(speech.front_end),
-            "layers": getattr(speech, "cached_layers", None),
-            "weights": digest_tensors(speech.backbone.state_dict()) if self.speech_is_features else None,
+            **speech_key(speech),
             "augmentation": asdict(data.augmentation),
             "speakers": [scenes.speakers, data.even_engines, data.people, data.people_share],
         }
         self.speech = Bank("speech", {**self._what, **spoken}, data.num_scenes * data.takes)
-
         self.words = Bank("words", {**self._what, **spoken, "after": data.takes}, self._num_words * self._more_takes)
 
     @property
@@ -130,13 +132,20 @@ class SceneBatches:
         return [(range(1, 2), words), (range(2, most + 1), size - words)]
 
     def _pool(self, counts: range) -> list[int]:
-        return [i for i in range(self.data.num_scenes) if 1 + i % 4 in counts]
+        return [i for i in range(self.data.used or self.data.num_scenes) if 1 + i % 4 in counts]
 
     @property
     def settings(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
         seeds = {} if self.data.seed == self.scenes.seed else {"seed": [self.scenes.seed, self.data.seed]}
-        return {**asdict(self.data), **self._what, **seeds}
+        # what earlier versions did not know is left out, so that their folders still go on
+        data = {key: value for key, value in asdict(self.data).items() if (key, value) != ("used", None)}
+        return {**data, **self._what, **seeds}
+
+    @cached_property
+    def classes(self) -> dict[Names, int]:
+        """The number of each class of the scenes, 0 to ``len(classes)`` - 1 (:mod:`vgs_lib.data.classes`)."""
+        return class_numbers(self.scenes, self.data.num_scenes)
 
     def fill(self) -> Iterator[Filling]:
         """Compute the features that are not on disk yet."""
@@ -224,16 +233,22 @@ class SceneBatches:
         tellings = self.tellings(step)
         scenes = [index for _, index in tellings]
         blanks = torch.Generator().manual_seed(seed_for(self.data.seed, "blanks", step))
-        speech = [self._masked(self._heard(*telling), blanks) for telling in tellings]
-        labels = [tuple(sorted(c.key for c, spoken in self.scenes[i].concepts if spoken)) for i in scenes]
+        blank = 0.0 if self.speech_is_features else self.audio_encoder.front_end.pad_value
+        speech = [blanked(self._heard(*telling), self.data.mask_frames, blank, blanks) for telling in tellings]
+        labels = [self._class(i) for i in scenes]
         return collate(
             [self._picture(i) for i in scenes],
             speech,
             labels=labels,
-            pad_value=0.0 if self.speech_is_features else self.audio_encoder.front_end.pad_value,
+            classes=[self.classes[names] for names in labels],
+            pad_value=blank,
             image_is_features=self.image_is_features,
             audio_is_features=self.speech_is_features,
         )
+
+    def _class(self, index: int) -> Names:
+        """The class of a scene, one of ``classes``."""
+        return names_of(self.scenes[index])
 
     def _picture(self, index: int) -> tuple[Tensor, ...]:
         """The cached maps [C, H, W] of a scene's picture, or the picture itself, uint8 [3, H, W]."""
@@ -241,15 +256,31 @@ class SceneBatches:
             return self.pictures[index]
         return (torch.from_numpy(self.scenes[index].picture).permute(2, 0, 1),)
 
-    def _masked(self, speech: Tensor, generator: torch.Generator) -> Tensor:
-        """Blank two spans of the caption [C, T]."""
-        if self.data.mask_frames:
-            blank = 0.0 if self.speech_is_features else self.audio_encoder.front_end.pad_value
-            for _ in range(2):
-                length = int(torch.randint(0, self.data.mask_frames + 1, (), generator=generator))
-                start = int(torch.randint(0, max(1, speech.shape[1] - length), (), generator=generator))
-                speech[:, start : start + length] = blank
-        return speech
+
+def blanked(speech: Tensor, most: int, blank: float, generator: torch.Generator) -> Tensor:
+    """A caption [C, T] with two spans of up to ``most`` frames set to ``blank`` in place (SpecAugment's time masks)."""
+    for _ in range(2 if most else 0):
+        length = int(torch.randint(0, most + 1, (), generator=generator))
+        start = int(torch.randint(0, max(1, speech.shape[1] - length), (), generator=generator))
+        speech[:, start : start + length] = blank
+    return speech
+
+
+def picture_key(encoder) -> dict[str, Any]:
+    """What the frozen features of pictures depend on in their encoder."""
+    key = {"strides": getattr(encoder, "strides", None), "weights": digest_tensors(encoder.backbone.state_dict())}
+    pooled = getattr(encoder, "features_as", None)
+    return key | ({"features_as": pooled} if pooled else {})
+
+
+def speech_key(encoder) -> dict[str, Any]:
+    """What the cached features of captions depend on in their encoder."""
+    frozen = getattr(encoder, "backbone_frozen", False)
+    return {
+        "front_end": repr(encoder.front_end),
+        "layers": getattr(encoder, "cached_layers", None),
+        "weights": digest_tensors(encoder.backbone.state_dict()) if frozen else None,
+    }
 
 
 def speech_features(encoder, waveforms: Sequence[Tensor], *, batch_size: int = 32) -> list[Tensor]:

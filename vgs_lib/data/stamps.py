@@ -112,7 +112,7 @@ class Stamps:
         self.digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
         self._sharing: dict[str, dict[str, str]] = {}
         self._by_id = {concept.id: concept for concept in concepts}
-        self.picture = lru_cache(maxsize=256)(self._picture)
+        self.picture = lru_cache(maxsize=64)(self._picture)  # half a megabyte each
         self.clip = lru_cache(maxsize=4096)(self._clip)
 
     @classmethod

@@ -76,7 +76,7 @@ def build(folder: Path | None = None, *, archive: Path | None = None, jobs: int 
         concepts.sort(key=lambda concept: concept.id)
         texts = sorted({concept.text for concept in concepts} | set(CARRIERS))
         built = [v for v in VOICES if engine_available(v.engine)]
-        yield from _speak(pool, built, texts, folder / "speech", stop)
+        yield from speak_voices(pool, built, texts, folder / "speech", stop)
     finally:  # also where the generator is closed: what runs ends after its present clip, what waits never starts
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -226,7 +226,7 @@ class _Stopped(Exception):
     """Raised in a worker that is to say no more."""
 
 
-def _speak(
+def speak_voices(
     pool: ThreadPoolExecutor, voices: list[Voice], texts: list[str], folder: Path, stop: threading.Event
 ) -> Iterator[Progress]:
     """Say every text with every voice, a voice a worker; ``stop`` ends the workers after the clip they are at."""

@@ -1,55 +1,103 @@
-"""Speech encoders from scratch on log-mel: DAVEnet and ResDAVEnet of harwath2019 (section 3.1).
+"""Speech encoders from scratch on log-mel: DAVEnet and ResDAVEnet of harwath2019 (section 3.1), and their kin.
 
-No transcript is ever seen by these. Both start with a batch normalisation of the input and a filter over all
-mel bands of one frame, and give one output frame for 16 input frames. Two-dimensional kernels of the
-published code (1 x k, or F x 1) are one-dimensional here; a published weight fits after a reshape.
+No transcript is ever seen by these. All start with a batch normalisation of the input and a filter over all
+mel bands of one frame, and give one output frame for 16 input frames, or one for the caption. Two-dimensional
+kernels of the published code (1 x k, or F x 1) are one-dimensional here; a published weight fits after a reshape.
 
 Shapes: B captions, F mel bands, T frames, C channels, D embedding.
 """
 
+from collections.abc import Iterator
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vgs_lib.encoders.layers import MaskedBatchNorm, apply_mask, check_lengths, halve, padding_mask
-from vgs_lib.front_ends import FrontEnd, LogMel
+from vgs_lib.encoders.layers import (
+    MaskedBatchNorm,
+    apply_mask,
+    check_lengths,
+    check_option,
+    halve,
+    masked_mean,
+    one_frame,
+    padding_mask,
+    scaled,
+)
+from vgs_lib.front_ends import FrontEnd
+from vgs_lib.front_ends_named import make_front_end
 
 
 class DAVEnet(nn.Module):
     """Five convolutions with ReLU, four max-poolings of stride 2; 15,965,570 parameters at full width.
 
-    Arguments: ``width`` scales every layer; ``dim`` is the embedding size D (by default 1024 * width);
-    ``front_end`` gives the number of mel bands and the seconds of a frame. Outputs are never negative.
+    ``num_convs`` 5 is the CNN-5 of zhang2020 (section 2.3) too. Its CNN-6 has "different total number of layers" and
+    no sizes: chosen here is one more block of a 1x17 convolution to 1024, ReLU and pooling, so T / 32. 4 leaves the
+    last block out, so T / 8 and 512 channels (ni2018, second optimization).
+
+    Arguments: ``width`` scales every layer; ``dim`` is the embedding size D (by default that of the last block times
+    ``width``); ``front_end``, an object or a name (``vgs_lib.front_ends_named``), gives the number of mel bands and
+    the seconds of a frame. Outputs are never negative. Raises ValueError for another number of convolutions.
     """
 
-    pooling = 16
     lag = 0.5  # of an output frame: frame t is centred on input frame 16 t
+    pooled = False
     backbone_frozen = False
 
-    def __init__(self, *, width: float = 1.0, dim: int | None = None, front_end: FrontEnd | None = None):
+    def __init__(
+        self,
+        *,
+        width: float = 1.0,
+        dim: int | None = None,
+        num_convs: int = 5,
+        front_end: FrontEnd | str | None = None,
+    ):
         super().__init__()
-        self.front_end = front_end or LogMel()
-        widths = [_scaled(w, width) for w in (128, 256, 512, 512)]
-        self.dim = dim or _scaled(1024, width)
+        check_option("num_convs", num_convs, (4, 5, 6))
+        self.front_end = make_front_end(front_end)
+        self.pooling = 2 ** (num_convs - 1)
+        widths = [scaled(w, width) for w in (128, 256, 512, 512, 1024, 1024)[:num_convs]]
+        self.dim = widths[-1] = dim or widths[-1]
         self.input_norm = InputNorm()
         self.conv1 = nn.Conv1d(self.front_end.num_bands, widths[0], 1)
-        self.conv2 = nn.Conv1d(widths[0], widths[1], 11, padding=5)
-        self.conv3 = nn.Conv1d(widths[1], widths[2], 17, padding=8)
-        self.conv4 = nn.Conv1d(widths[2], widths[3], 17, padding=8)
-        self.conv5 = nn.Conv1d(widths[3], self.dim, 17, padding=8)
+        kernels = (11, *[17] * (num_convs - 2))
+        for number, (before, after, kernel) in enumerate(zip(widths, widths[1:], kernels, strict=False), start=2):
+            self.add_module(f"conv{number}", nn.Conv1d(before, after, kernel, padding=kernel // 2))
+        self.num_convs = num_convs
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [B, F, T] and lengths [B] to the audio map A [B, D, ceil(T / 16)], lengths."""
+    def stages(self, features: Tensor, lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The normalised features [B, F, T], then the map after each pooling [B, C, ceil(T / 2)] ..., with lengths."""
         check_lengths(features, lengths)
         mask = padding_mask(lengths, features.shape[-1])
         x = self.input_norm(features, mask)
+        yield x, lengths
         x = apply_mask(F.relu(self.conv1(x)), mask)
-        for conv in (self.conv2, self.conv3, self.conv4, self.conv5):
+        for number in range(2, self.num_convs + 1):
+            conv = self.get_submodule(f"conv{number}")
             # After ReLU a padded zero never wins; the window just behind a caption holds its last frame.
             x = F.max_pool1d(apply_mask(F.relu(conv(x)), mask), 3, stride=2, padding=1)
             lengths = halve(lengths)
             mask = padding_mask(lengths, x.shape[-1])
             x = apply_mask(x, mask)
-        return x, lengths
+            yield x, lengths
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, F, T] and lengths [B] to the audio map A [B, D, ceil(T / 16)], lengths."""
+        *_, last = self.stages(features, lengths)
+        return last
+
+
+class PooledDAVEnet(DAVEnet):
+    """The audio CNN of harwath2017, which is ni2018's baseline: DAVEnet's convolutions and the mean over time.
+
+    Average pooling "across the entire caption" (ni2018, introduction) is here the mean over its real frames, so that
+    one vector of 1024 remains: [B, D, 1] with lengths of 1. Arguments as for ``DAVEnet``.
+    """
+
+    pooled = True
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, F, T] and lengths [B] to the vectors [B, D, 1], lengths of 1."""
+        return one_frame(masked_mean(*super().forward(features, lengths)))
 
 
 class ResDAVEnet(nn.Module):
@@ -61,6 +109,7 @@ class ResDAVEnet(nn.Module):
 
     pooling = 16
     lag = 0.5  # of an output frame: frame t is centred on input frame 16 t
+    pooled = False
     backbone_frozen = False
 
     def __init__(
@@ -69,11 +118,11 @@ class ResDAVEnet(nn.Module):
         width: float = 1.0,
         dim: int | None = None,
         kernel: int = 9,
-        front_end: FrontEnd | None = None,
+        front_end: FrontEnd | str | None = None,
     ):
         super().__init__()
-        self.front_end = front_end or LogMel()
-        stem, *widths = [_scaled(w, width) for w in (128, 256, 256, 512, 1024)]
+        self.front_end = make_front_end(front_end)
+        stem, *widths = [scaled(w, width) for w in (128, 256, 256, 512, 1024)]
         self.dim = widths[-1] = dim or widths[-1]
         self.input_norm = InputNorm()
         self.conv1 = nn.Conv1d(self.front_end.num_bands, stem, 1, bias=False)
@@ -130,7 +179,3 @@ class SpeechBlock(nn.Module):
         if self.shortcut is not None:
             x = self.shortcut_norm(self.shortcut(x), mask)
         return F.relu(x + residual), lengths, mask
-
-
-def _scaled(channels: int, width: float) -> int:
-    return max(1, round(channels * width))

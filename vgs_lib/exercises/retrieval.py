@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vgs_lib.exercises import RIGHT, blank, not_a_number
+from vgs_lib.exercises.chance import check_chance as check_chance
 from vgs_lib.retrieval import ranks, recall_at_k
 
 
@@ -31,26 +32,6 @@ def check_recall(answer, scores: Tensor, k: int) -> str:
     if close(recall_at_k(scores, k + 1)) or (k > 1 and close(recall_at_k(scores, k - 1))):
         return f"Off by one place: count the queries whose picture is among the first {k}, the first place being 1."
     return f"{answer:.3f} is {'too high' if answer > truth else 'too low'}. How many candidates beat the right one?"
-
-
-def check_chance(answer, num_candidates: int, k: int) -> str:
-    """Is ``answer`` the recall at ``k`` of random order among ``num_candidates``, one of them right?"""
-    if unfit := blank(answer, "a share between 0 and 1") or not_a_number(answer):
-        return unfit
-    answer, truth = float(answer), min(1.0, k / num_candidates)
-    if math.isclose(answer, truth, rel_tol=1e-6):
-        return RIGHT
-    if math.isclose(answer, 100 * truth, rel_tol=1e-6):
-        return "That is a figure in percent. Give a share between 0 and 1."
-    if not 0 <= answer <= 1:
-        return f"A share lies between 0 and 1; found {answer:g}."
-    if k > 1 and math.isclose(answer, 1 / num_candidates, rel_tol=1e-6):
-        return f"That is the chance to stand at the first place; here the first {k} places count."
-    if math.isclose(answer, 1 - truth, rel_tol=1e-6):
-        return "That is the chance to miss."
-    if math.isclose(answer, 1 - (1 - 1 / num_candidates) ** k, rel_tol=1e-3):
-        return "Close, but that draws with replacement: no candidate stands at two places."
-    return f"{answer:g} is {'too high' if answer > truth else 'too low'}. How many places are good, out of how many?"
 
 
 def check_place(answer: Callable, seed: int = 0) -> str:

@@ -13,9 +13,9 @@ def check_moment(answer, prompt: Prompt) -> str:
     """Is ``answer`` a second in the frame with the strongest heat of ``prompt``, or one frame before or after it?"""
     if unfit := blank(answer, "a number of seconds") or not_a_number(answer):
         return unfit
-    answer, step = float(answer), prompt.seconds_per_frame
+    answer, clock = float(answer), prompt.clock
     frame = int(prompt.heat.max(axis=(1, 2)).argmax())
-    if frame * step <= answer + step and answer <= (frame + 2) * step:
+    if clock.seconds(frame) <= answer + clock.seconds_per_frame and answer <= clock.seconds(frame + 2):
         return RIGHT
     if answer == frame:
         return "That is the number of the frame. How long is one frame?"

@@ -7,26 +7,7 @@ import torch
 
 from vgs_lib import losses
 from vgs_lib.exercises import RIGHT, blank, not_a_number
-from vgs_lib.retrieval import chance_recall
-
-
-def check_chance(answer, num_candidates: int, k: int = 10) -> str:
-    """Is ``answer`` the share of queries that are found among the first ``k`` of ``num_candidates`` by guessing?"""
-    if unfit := blank(answer, "a share from 0 to 1") or not_a_number(answer):
-        return unfit
-    answer, right = _value(answer), chance_recall(num_candidates, k)
-    if _close(answer, right):
-        return RIGHT
-    if _close(answer, 100 * right):
-        return "That is a percentage. Give a share from 0 to 1."
-    if _close(answer, 1 / right):
-        return "That is how many times better than guessing a perfect model is: turn the fraction round."
-    if _close(answer, 1 / num_candidates):
-        return "That is the chance of the first place alone. How many places count?"
-    if not 0 <= answer <= 1:
-        return f"A share lies from 0 to 1; found {answer:g}."
-    side = "small" if answer < right else "large"
-    return f"Too {side}: how many of the {num_candidates} candidates fit into the first {k} places?"
+from vgs_lib.exercises.chance import check_chance as check_chance
 
 
 def check_first_loss(answer, batch_size: int) -> str:

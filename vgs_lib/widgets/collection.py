@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vgs_lib import audio
+from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError
 from vgs_lib.memory import give_back
 from vgs_lib.prompting import Prompter
@@ -108,7 +109,7 @@ class Collection:
         model, clip = self.prompter.model, self.captions[mistake.query]
         pictures = [self.pictures[place].id for place in (mistake.first, mistake.right)]
         wrong, right = (scored_maps(model, self.prompter.image_map(name)[None])[0] for name in pictures)
-        return word_votes(wrong, right, self.audio_maps[mistake.query], clip.words, model.seconds_per_frame)
+        return word_votes(wrong, right, self.audio_maps[mistake.query], clip.words, Clock.of(model))
 
     def showing(self, name: str) -> list[int]:
         """Places of the pictures that show a thing called ``name``, as their masks are called."""

@@ -23,12 +23,26 @@ function urlOf(buffer, type) {
   return URL.createObjectURL(new Blob([bytesOf(buffer)], { type }));
 }
 
-/** Call handlers[content.type](content, buffers) for each message from the kernel; returns the function that stops. */
-function listen(model, handlers) {
+/**
+ * Call handlers[content.type](content, buffers) for each message from the kernel, and ask it for what is to be shown.
+ * Returns the function that ends the view: it stops this and calls ends.
+ */
+function connect(model, handlers, ...ends) {
   const receive = (content, buffers) => handlers[content.type]?.(content, buffers ?? []);
   model.on("msg:custom", receive);
-  return () => model.off("msg:custom", receive);
+  model.send({ type: "ready" });
+  return () => {
+    model.off("msg:custom", receive);
+    ends.forEach((end) => end());
+  };
 }
+
+/** The handler of the message "broken": the element shows its sentence as a failure. */
+const brokenIn = (element) => ({ sentence }) => {
+  element.textContent = sentence;
+  element.hidden = false;
+  element.classList.add("vgs-failed");
+};
 
 /** Call update now and whenever one of the traits changes; returns the function that stops. */
 function follow(model, traits, update) {
@@ -39,10 +53,25 @@ function follow(model, traits, update) {
 
 const seconds = (value) => `${value.toFixed(2)} s`;
 
-/** Mark the root of a view. Plain keys stay with its buttons and sliders; Ctrl, Alt and Cmd ones reach JupyterLab. */
+/** The frame of an audio map that is heard at a time in seconds, with the part of it that is over: Clock.frame of vgs_lib/clock.py. */
+const frameOf = (clock, time) => (time + clock.frame_lag) / clock.seconds_per_frame;
+
+/** The second at which a frame begins, + 0.5: its middle; below 0 where the frame begins before the sound: Clock.seconds. */
+const secondsOf = (clock, frame) => frame * clock.seconds_per_frame - clock.frame_lag;
+
+/**
+ * Mark the root of a view. Plain keys stay with its buttons and sliders; Ctrl, Alt and Cmd ones reach Jupyter.
+ * JupyterLab sees a key after the view. Notebook 7 sees it before the view: the attribute on what has the focus stops it.
+ */
 function setUp(el, name) {
   el.classList.add("vgs", name);
-  const keep = (event) => event.ctrlKey || event.metaKey || event.altKey || event.stopPropagation();
+  const isPlain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
+  const keep = (event) => isPlain(event) && event.stopPropagation();
+  const mark = (event) => el.contains(event.target) && event.target.toggleAttribute("data-lm-suppress-shortcuts", isPlain(event));
   el.addEventListener("keydown", keep);
-  return () => el.removeEventListener("keydown", keep);
+  window.addEventListener("keydown", mark, true);
+  return () => {
+    el.removeEventListener("keydown", keep);
+    window.removeEventListener("keydown", mark, true);
+  };
 }

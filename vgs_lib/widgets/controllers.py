@@ -6,6 +6,7 @@ Shapes: H W pixels, h w grid, T frames, N samples.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -207,11 +208,10 @@ class PlayerController:
         """
         if self.prompt is None or not 0 <= index < len(self.words):
             raise DataError(f"There is no word {index}: found {len(self.words)} words, counted from 0.")
-        word, heat, step = self.words[index], self.prompt.heat, self.prompt.seconds_per_frame
-        frames = np.arange(len(heat))
-        middle = (frames + 0.5) * step
+        word, heat, clock = self.words[index], self.prompt.heat, self.prompt.clock
+        middle = clock.middles(len(heat))
         heard = (middle >= word.start) & (middle < word.end)
-        heard |= (word.start < word.end) & (np.floor((word.start + word.end) / 2 / step) == frames)
+        heard |= (word.start < word.end) & (np.floor(clock.frame((word.start + word.end) / 2)) == np.arange(len(heat)))
         return heat[heard].max(axis=0) if heard.any() else np.zeros_like(self.prompt.whole)
 
     def note(self, index: int) -> str:
@@ -234,7 +234,7 @@ class PlayerController:
         self.play = False  # a view that opens later does not start to sound
         content["prompt"] = {
             "shape": list(prompt.heat.shape),
-            "seconds_per_frame": prompt.seconds_per_frame,
+            "clock": asdict(prompt.clock),
             "duration": prompt.duration,
             "span": list(prompt.span),
             "range": list(prompt.heat_range),

@@ -64,11 +64,14 @@ function paintChart(canvas, runs, curves, shown, figure, label) {
   context.fillStyle = ink;
   context.strokeStyle = line;
   context.lineWidth = 1;
-  for (const value of ticks(low, high)) {
+  const lineAt = (value) => {
     context.beginPath();
     context.moveTo(EDGE.left, y(value));
     context.lineTo(WIDE - EDGE.right, y(value));
     context.stroke();
+  };
+  for (const value of ticks(low, high)) {
+    lineAt(value);
     context.textAlign = "right";
     context.textBaseline = "middle";
     context.fillText(short(value), EDGE.left - 8, y(value));
@@ -88,10 +91,7 @@ function paintChart(canvas, runs, curves, shown, figure, label) {
   if (chance !== undefined) {
     context.setLineDash([3, 4]);
     context.strokeStyle = ink;
-    context.beginPath();
-    context.moveTo(EDGE.left, y(chance));
-    context.lineTo(WIDE - EDGE.right, y(chance));
-    context.stroke();
+    lineAt(chance);
     context.textAlign = "right";
     context.textBaseline = "bottom";
     context.fillText(`chance ${short(chance)}`, WIDE - EDGE.right, y(chance) - 3);
@@ -250,18 +250,7 @@ function render({ model, el }) {
     Object.assign(el.dataset, { state, run: content.current, step: run?.step ?? 0, steps: run?.steps ?? 0, r10: run?.evaluation.speech_to_image_r10 ?? "", progress: content.progress.name ?? "" });
   }
 
-  const stopMessages = listen(model, {
-    training: show,
-    broken: ({ sentence }) => {
-      status.textContent = sentence;
-      status.classList.add("vgs-failed");
-    },
-  });
-  send("ready");
-  return () => {
-    stopMessages();
-    tearDown();
-  };
+  return connect(model, { training: show, broken: brokenIn(status) }, tearDown);
 }
 
 export default { render };

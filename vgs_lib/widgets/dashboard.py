@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from vgs_lib.study import Study
 from vgs_lib.training_history import Run
 from vgs_lib.widgets.training_controller import TrainingController
-from vgs_lib.widgets.view import View, module, style
-from vgs_lib.word_study import Study
+from vgs_lib.widgets.view import View, answer_while_busy, module, style
 
 
 class TrainingDashboard(View):
@@ -30,6 +30,7 @@ class TrainingDashboard(View):
         super().__init__(controller or TrainingController(study, folder))
         control = self.controller
         control.on_change = self.refresh
+        answer_while_busy(self)  # Pause and Stop, while a cell waits in `train` or `wait`
         self.handlers |= {
             "start": lambda content, buffers: control.start(**content["choices"]),
             "resume": lambda content, buffers: control.resume(content["name"]),

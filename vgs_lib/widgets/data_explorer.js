@@ -124,7 +124,7 @@ function render({ model, el }) {
     problem.hidden = !sentence;
   }
 
-  const stopMessages = listen(model, {
+  return connect(model, {
     page: showPage,
     thing: showThing,
     sound: (content, buffers) => {
@@ -136,14 +136,7 @@ function render({ model, el }) {
     },
     problem: ({ sentence }) => say(sentence),
     broken: ({ sentence }) => say(sentence),
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-    box.stop();
-    [...urls, pictureUrl].forEach((url) => url && URL.revokeObjectURL(url));
-  };
+  }, tearDown, box.stop, () => [...urls, pictureUrl].forEach((url) => url && URL.revokeObjectURL(url)));
 }
 
 export default { render };

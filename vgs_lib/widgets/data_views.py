@@ -1,12 +1,12 @@
 """The views of ``01_data``: explorers of a data set, of front ends and of scenes, manifest maker, caption speaker."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vgs_lib.data.catalogue import Thing, of_manifest, of_stamps
 from vgs_lib.data.manifest import Manifest
 from vgs_lib.data.stamps import Stamps
+from vgs_lib.widgets.background import Background, InBackground
 from vgs_lib.widgets.caption_speaker import CaptionSpeakerController
 from vgs_lib.widgets.data_explorer import DataExplorerController
 from vgs_lib.widgets.front_end_explorer import FrontEndController
@@ -109,7 +109,7 @@ class SceneExplorer(View):
         self.refresh()
 
 
-class ManifestMaker(View):
+class ManifestMaker(InBackground, View):
     """A folder of pictures and recordings becomes a manifest; what is wrong is shown where it is.
 
     Args:
@@ -122,32 +122,14 @@ class ManifestMaker(View):
     def __init__(self, folder: str | Path = ""):
         super().__init__(ManifestController(folder))
         self.controller.on_change = self.refresh
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._background = Background("manifest-maker")
         self.handlers["check"] = lambda content, data: self.check(content["folder"])
-        self.handlers["stop"] = lambda content, data: self._stop.set()
+        self.handlers["stop"] = lambda content, data: self._background.stop()
         self.handlers["write"] = lambda content, data: self._write(content)
 
     def check(self, folder: str) -> None:
-        """Scan a folder in the background."""
-        if self._thread is not None and self._thread.is_alive():
-            return
-        self._stop.clear()
-        work = lambda: self.controller.check(folder, should_stop=self._stop.is_set)
-        self._thread = threading.Thread(target=work, daemon=True, name="manifest-maker")
-        self._thread.start()
-
-    def wait(self, timeout: float | None = None) -> "ManifestMaker":
-        """Block until the scan has ended; returns the view."""
-        if self._thread is not None:
-            self._thread.join(timeout)
-        return self
-
-    def close(self) -> None:
-        """Stop the scan and close the view."""
-        self._stop.set()
-        self.wait()
-        super().close()
+        """Scan a folder in the background, unless a scan goes on."""
+        self._background.start(lambda should_stop: self.controller.check(folder, should_stop=should_stop))
 
     def _write(self, content: dict) -> None:
         if not self.controller.busy:
@@ -169,11 +151,9 @@ class CaptionSpeaker(View):
     def __init__(self, text: str = "", *, folder: str | Path = ""):
         super().__init__(CaptionSpeakerController(text, folder=folder))
         self.controller.on_change = self.refresh
-        self._thread: threading.Thread | None = None
+        self._background = Background("caption-speaker")
         self.handlers["speak"] = lambda content, data: self._speak(content["text"], content["voice"])
         self.handlers["save"] = lambda content, data: self.controller.save(content["name"])
 
     def _speak(self, text: str, voice: str) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self.controller.speak, args=(text, voice), daemon=True)
-            self._thread.start()
+        self._background.start(lambda should_stop: self.controller.speak(text, voice))

@@ -1,6 +1,5 @@
 """Image search and image annotation as widgets: speak and see ranked pictures; choose a picture and hear captions."""
 
-import threading
 from collections.abc import Callable, Sequence
 
 import ipywidgets
@@ -8,6 +7,7 @@ import traitlets
 
 from vgs_lib import transcripts
 from vgs_lib.memory import give_back
+from vgs_lib.widgets.background import Background, InBackground
 from vgs_lib.widgets.collection import Collection
 from vgs_lib.widgets.explorers_controller import (
     ImageAnnotationController,
@@ -70,7 +70,7 @@ class _Whisper:
         self._transcriber = None
 
 
-class ImageAnnotation(ipywidgets.VBox):
+class ImageAnnotation(InBackground, ipywidgets.VBox):
     """Choose a picture and see spoken captions ranked, with what was said and what Whisper hears.
 
     Transcripts are made in a background thread, for the shown captions only; another choice stops it.
@@ -81,8 +81,6 @@ class ImageAnnotation(ipywidgets.VBox):
         num_best: captions to show.
         num_pictures: pictures to choose from.
     """
-
-    _thread: threading.Thread | None = None
 
     def __init__(
         self,
@@ -102,20 +100,18 @@ class ImageAnnotation(ipywidgets.VBox):
         title = "Spoken captions, best first" + (f". {reason}" if reason else "")
         self.ranking = Ranking(controller.ranking, title=title, on_choose=self.choose_caption)
         self.player = MatchmapPlayer(controller=controller.player)
-        self._stop = threading.Event()
+        self._background = Background("transcripts")
         pair = ipywidgets.Box([self.ranking, self.player]).add_class("vgs-search")
         super().__init__([self.gallery, pair])
 
     def choose_picture(self, picture_id: str) -> None:
         """Rank the captions for a picture, as a click does."""
-        self._stop.set()
+        self._background.stop()
         self.controller.choose_picture(picture_id)
         self.gallery.show_selected()
         self.ranking.refresh()
         self.player.refresh()
-        before, self._stop = self._thread, threading.Event()
-        self._thread = threading.Thread(target=self._hear, args=(before, self._stop), daemon=True, name="transcripts")
-        self._thread.start()
+        self._background.replace(self._hear)
 
     def choose_caption(self, caption_id: str) -> None:
         """Play a caption in the picture, as a click does."""
@@ -123,23 +119,9 @@ class ImageAnnotation(ipywidgets.VBox):
         self.ranking.refresh()
         self.player.refresh()
 
-    def wait(self, timeout: float | None = None) -> "ImageAnnotation":
-        """Block until the shown captions are transcribed (at most ``timeout`` seconds); returns the widget."""
-        if self._thread is not None:
-            self._thread.join(timeout)
-        return self
-
-    def close(self) -> None:
-        """Stop the background work and close the views."""
-        self._stop.set()
-        self.wait()
-        super().close()
-
-    def _hear(self, before: threading.Thread | None, stop: threading.Event) -> None:
-        if before is not None:
-            before.join()  # one transcript at a time
+    def _hear(self, should_stop: Callable[[], bool]) -> None:
         try:
-            self.controller.hear(on_change=self.ranking.refresh, should_stop=stop.is_set)
+            self.controller.hear(on_change=self.ranking.refresh, should_stop=should_stop)
         except Exception as error:  # in a thread of its own: a person must see it
             self.ranking.send({"type": "broken", "sentence": f"The transcripts stopped: {error}"})
         if isinstance(self.controller.transcribe, _Whisper):

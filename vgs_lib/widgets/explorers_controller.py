@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from vgs_lib.errors import AudioError, DataError
 from vgs_lib.retrieval import ranks
@@ -20,10 +22,11 @@ WAITING = "…"
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One of a ranking: ``right`` is None where nobody knows; ``heard`` is a transcript, "" without one."""
+    """One of a ranking: tied ones share the mean of their places; ``right`` is None where nobody knows; ``heard`` is a
+    transcript, "" without one."""
 
     id: str
-    place: int
+    place: float
     score: float
     title: str
     right: bool | None
@@ -130,10 +133,13 @@ class ImageSearchController:
         matches = [match for match in prompt.best if match.id in self._place]
         right = self.right_for(title)
         results = []
-        for place, match in enumerate(matches, start=1):
+        scores = torch.tensor([match.score for match in matches])
+        fit = torch.tensor([self._place[match.id] in right for match in matches])
+        places = _places(scores)
+        for number, (match, place) in enumerate(zip(matches, places, strict=True)):
             picture = self.collection.pictures[self._place[match.id]]
             fits = self._place[match.id] in right
-            if place <= self.num_best or fits:
+            if number < self.num_best or fits:
                 results.append(
                     Result(match.id, place, match.score, picture.title, fits if right else None, picture=picture)
                 )
@@ -141,8 +147,8 @@ class ImageSearchController:
         if prompt.picture != first.id:
             prompt = prompter.prompt(waveform, rate, picture=first.id)
         self.player.show_prompt(first.picture, prompt, title=title, words=words, play=play)
-        found = [result.place for result in results if result.right]
-        known = f"; the first right one of {len(right)} is at place {min(found)}" if found else ""
+        first_right = f"{ranks(scores[None], fit[None]).item():g}" if fit.any() else ""
+        known = f"; the first right one of {len(right)} is at place {first_right}" if first_right else ""
         sentence = f"“{title}”: {len(matches)} pictures in {1000 * prompt.elapsed:.0f} ms{known}."
         self.ranking.show(results, sentence=sentence, selected=first.id)
 
@@ -225,13 +231,14 @@ class ImageAnnotationController:
         scores, right = self.collection.scores[:, self.column], self.collection.right[:, self.column]
         order = np.argsort(-scores.numpy(), kind="stable")
         results = []
-        for place, row in enumerate(order.tolist(), start=1):
-            if place <= self.num_best or right[row]:
+        places = _places(scores)
+        for number, row in enumerate(order.tolist()):
+            if number < self.num_best or right[row]:
                 clip, heard = self.collection.captions[row], self._heard.get(row, "")
                 results.append(
                     Result(
                         str(row),
-                        place,
+                        places[row],
                         float(scores[row]),
                         clip.title,
                         bool(right[row]),
@@ -245,6 +252,11 @@ class ImageAnnotationController:
         self.ranking.show(
             results, sentence=f"{len(scores)} captions ranked for this picture{known}.", selected=selected
         )
+
+
+def _places(scores: Tensor) -> list[float]:
+    """The place of each candidate among scores [C], 1 for the highest; tied ones share the mean of their places."""
+    return ranks(scores.expand(len(scores), -1)).tolist()
 
 
 def _errors(said: str, heard: str) -> str:

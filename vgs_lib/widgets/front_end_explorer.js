@@ -198,20 +198,13 @@ function render({ model, el }) {
     send();
   }
 
-  const stopMessages = listen(model, {
+  return connect(model, {
     show,
-    broken: ({ sentence }) => {
+    broken: (content) => {
       asked = false;
-      problem.hidden = false;
-      problem.textContent = sentence;
+      brokenIn(problem)(content);
     },
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-    box.stop();
-  };
+  }, tearDown, box.stop);
 }
 
 export default { render };

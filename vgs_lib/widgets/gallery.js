@@ -47,7 +47,14 @@ function render({ model, el }) {
     return h("li", { "data-id": item.id }, button, item.caption && !model.get("compact") ? speak : null, h("div", { class: "vgs-thumb-text" }, detail, label));
   };
 
-  const stopMessages = listen(model, {
+  const stopSelected = follow(model, ["selected"], () => select(model.get("selected")));
+  const stopTraits = follow(model, ["title", "compact"], () => {
+    heading.textContent = model.get("title");
+    heading.hidden = !model.get("title");
+    section.setAttribute("aria-label", model.get("title") || "Pictures");
+    el.classList.toggle("vgs-compact", model.get("compact"));
+  });
+  return connect(model, {
     items: ({ items }, buffers) => {
       const focused = document.activeElement?.closest?.("li")?.dataset.id;
       const same = [...list.children].map((li) => li.dataset.id).join() === items.map((i) => i.id).join();
@@ -64,22 +71,7 @@ function render({ model, el }) {
       note.hidden = false;
       note.textContent = sentence;
     },
-  });
-  const stopSelected = follow(model, ["selected"], () => select(model.get("selected")));
-  const stopTraits = follow(model, ["title", "compact"], () => {
-    heading.textContent = model.get("title");
-    heading.hidden = !model.get("title");
-    section.setAttribute("aria-label", model.get("title") || "Pictures");
-    el.classList.toggle("vgs-compact", model.get("compact"));
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-    stopTraits();
-    stopSelected();
-    forget();
-  };
+  }, tearDown, stopTraits, stopSelected, forget);
 }
 
 export default { render };

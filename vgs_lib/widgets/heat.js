@@ -35,7 +35,7 @@ function decode({ picture, prompt, description }, buffers) {
 function heatAt(scene, time) {
   const [frames, height, width] = scene.prompt.shape;
   const size = height * width;
-  const position = Math.min(frames - 1, Math.max(0, time / scene.prompt.seconds_per_frame - 0.5));
+  const position = Math.min(frames - 1, Math.max(0, frameOf(scene.prompt.clock, time) - 0.5));
   const first = Math.floor(position), second = Math.min(frames - 1, first + 1), part = position - first;
   const heat = new Float32Array(size);
   for (let i = 0; i < size; i++)
@@ -45,12 +45,12 @@ function heatAt(scene, time) {
 
 /** Heat [h, w] in 0-1 of a word: of each place the strongest heat of the frames whose middle lies in from..to. */
 function heatOver(scene, from, to) {
-  const [frames, height, width] = scene.prompt.shape, step = scene.prompt.seconds_per_frame;
+  const { shape: [frames, height, width], clock } = scene.prompt;
   const size = height * width, heat = new Float32Array(size);
-  const middle = (from + to) / 2 / step; // of a word shorter than a frame
+  const short = Math.floor(frameOf(clock, (from + to) / 2)); // the frame of a word shorter than one
   for (let t = 0; t < frames; t++) {
-    const inside = (t + 0.5) * step >= from && (t + 0.5) * step < to;
-    if (!inside && !(from < to && Math.floor(middle) === t)) continue;
+    const middle = secondsOf(clock, t + 0.5), inside = middle >= from && middle < to;
+    if (!inside && !(from < to && short === t)) continue;
     for (let i = 0; i < size; i++) heat[i] = Math.max(heat[i], scene.heat[t * size + i] / 255);
   }
   return heat;
@@ -99,8 +99,8 @@ function paintWave(canvas, scene, time, { span = scene?.prompt?.span, cut = 0 } 
   const { width, height } = canvas;
   context.clearRect(0, 0, width, height);
   if (!scene?.prompt) return;
-  const { duration, seconds_per_frame: step } = scene.prompt;
-  const at = (moment) => (Math.min(moment, duration) / duration) * width;
+  const { duration, clock } = scene.prompt;
+  const at = (moment) => (Math.min(Math.max(moment, 0), duration) / duration) * width;
   const strip = 22, tallest = height - strip - 14, style = getComputedStyle(canvas);
   context.fillStyle = style.getPropertyValue("--vgs-mark");
   context.fillRect(at(span[0]), 0, at(span[1]) - at(span[0]), height - strip);
@@ -114,7 +114,8 @@ function paintWave(canvas, scene, time, { span = scene?.prompt?.span, cut = 0 } 
   scene.strength.forEach((value, frame) => {
     const colour = 3 * Math.round(255 * (value >= cut ? value : 0));
     context.fillStyle = `rgb(${scene.colours.subarray(colour, colour + 3).join()})`;
-    context.fillRect(at(frame * step), height - strip, at((frame + 1) * step) - at(frame * step) + 0.5, strip);
+    const from = frame ? at(secondsOf(clock, frame)) : 0, to = at(frame + 1 < scene.strength.length ? secondsOf(clock, frame + 1) : duration);
+    context.fillRect(from, height - strip, to - from + 0.5, strip);
   });
   if (time < 0) return;
   context.fillStyle = style.getPropertyValue("--vgs-alert");

@@ -215,7 +215,7 @@ function render({ model, el }) {
     status.textContent = sentence;
     status.classList.add("vgs-failed");
   }
-  const stopMessages = listen(model, {
+  return connect(model, {
     show: later(show),
     heat: later(showHeat),
     scores: later((content) => {
@@ -233,13 +233,7 @@ function render({ model, el }) {
       inFlight = false;
       fail(sentence);
     },
-  });
-  model.send({ type: "ready" });
-  return () => {
-    newest++;
-    stopMessages();
-    tearDown();
-  };
+  }, tearDown, () => newest++);
 }
 
 export default { render };

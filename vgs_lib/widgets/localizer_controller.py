@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vgs_lib import localization
 from vgs_lib.audio import check_speech, to_mono_16k
+from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError
 from vgs_lib.images import fit_picture
 from vgs_lib.localization_figures import HEAT_RANGE
@@ -126,8 +127,7 @@ class LocalizerController:
     def _find(self, start: float, end: float) -> None:
         """The heat of a span, over the picture, compared with what its nearest word names."""
         with self._lock, torch.inference_mode():
-            step, lag = float(self.model.seconds_per_frame), float(getattr(self.model, "frame_lag", 0.0))
-            heat = localization.span_heatmap(self._image_map(), self._audio_map, start + lag, end + lag, step)
+            heat = localization.span_heatmap(self._image_map(), self._audio_map, start, end, Clock.of(self.model))
             named = [word for word in self.span.words if word.text in self.picture.masks]
             near = nearest_word(named, start, end)
             heard = [word.text for word in self.span.words if _shared(word, start, end) > (word.end - word.start) / 2]

@@ -34,7 +34,7 @@ function render({ model, el }) {
         h("label", {}, leave, " leave out what has problems"), write)),
   );
 
-  const stopMessages = listen(model, {
+  return connect(model, {
     state: (content) => {
       if (first || content.busy) folder.value = content.folder;
       first = false;
@@ -53,16 +53,8 @@ function render({ model, el }) {
       table.hidden = content.num_pairs === 0;
       Object.assign(el.dataset, { pairs: content.num_pairs, problems: content.num_problems, busy: content.busy, written: content.written });
     },
-    broken: ({ sentence }) => {
-      status.textContent = sentence;
-      status.classList.add("vgs-failed");
-    },
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-  };
+    broken: brokenIn(status),
+  }, tearDown);
 }
 
 export default { render };

@@ -92,6 +92,11 @@ def scene_pictures(stamps, split: str, count: int, *, seed: int = 0, size: int =
     return [_scene_picture(scenes[index], spoken=spoken) for index in range(count)]
 
 
+def described_pictures(scenes, indices) -> list[Picture]:
+    """Scenes of an open `AttributeScenes` by their indices, with their masks and spoken descriptions."""
+    return [_scene_picture(scenes[index], spoken=True) for index in indices]
+
+
 def manifest_material(manifest) -> tuple[list[Picture], list[Clip]]:
     """The pictures and the recordings of a `Manifest`, for the `Tour` and the explorers; nothing is read yet.
 

@@ -71,7 +71,7 @@ function render({ model, el }) {
     Object.assign(data, {
       mode,
       time: time.toFixed(3),
-      frame: Math.min(prompt.shape[0] - 1, Math.floor(time / prompt.seconds_per_frame)),
+      frame: Math.min(prompt.shape[0] - 1, Math.floor(frameOf(prompt.clock, time))),
       peakX: peak.x.toFixed(4),
       peakY: peak.y.toFixed(4),
       peakValue: peak.value.toFixed(3),
@@ -189,7 +189,7 @@ function render({ model, el }) {
   function press(event) {
     const tag = event.target.tagName, { key } = event;
     if (!scene?.prompt || event.ctrlKey || event.metaKey || event.altKey || tag === "SELECT") return;
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[key] * scene.prompt.seconds_per_frame;
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[key] * scene.prompt.clock.seconds_per_frame;
     if (key === " " && tag !== "BUTTON") togglePlay();
     else if (tag === "INPUT") return; // sliders have their own keys
     else if (step) seek(now() + step);
@@ -261,19 +261,12 @@ function render({ model, el }) {
     if (prompt?.play) start();
   }
 
-  const stopMessages = listen(model, {
-    show,
-    broken: ({ sentence }) => (status.textContent = sentence),
-  });
-  model.send({ type: "ready" });
-  return () => {
+  return connect(model, { show, broken: ({ sentence }) => (status.textContent = sentence) }, tearDown, () => {
     cancelAnimationFrame(timer);
     sound.pause();
     if (soundUrl) URL.revokeObjectURL(soundUrl);
     el.removeEventListener("keydown", press);
-    stopMessages();
-    tearDown();
-  };
+  });
 }
 
 export default { render };

@@ -44,15 +44,9 @@ function render({ model, el }) {
     Object.assign(list.dataset, { count: items.length, selected });
   }
 
-  const stopMessages = listen(model, { ranking: show, broken: ({ sentence }) => (status.textContent = sentence) });
   const stopTitle = follow(model, ["title"], () => (heading.textContent = model.get("title")));
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    stopTitle();
-    urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
-    tearDown();
-  };
+  const forget = () => urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
+  return connect(model, { ranking: show, broken: ({ sentence }) => (status.textContent = sentence) }, stopTitle, forget, tearDown);
 }
 
 export default { render };

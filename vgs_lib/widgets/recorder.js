@@ -240,7 +240,12 @@ function render({ model, el }) {
     upload(event.dataTransfer.files[0]);
   });
 
-  const stopMessages = listen(model, {
+  const stopTraits = follow(model, ["status", "failed", "busy"], () => {
+    say(model.get("status"), model.get("failed"));
+    el.setAttribute("aria-busy", String(model.get("busy")));
+  });
+  showRecording(false);
+  return connect(model, {
     sources: (content) => {
       limits = content;
       local.disabled = !content.local;
@@ -257,19 +262,7 @@ function render({ model, el }) {
       );
     },
     broken: ({ sentence }) => say(sentence, true),
-  });
-  const stopTraits = follow(model, ["status", "failed", "busy"], () => {
-    say(model.get("status"), model.get("failed"));
-    el.setAttribute("aria-busy", String(model.get("busy")));
-  });
-  showRecording(false);
-  model.send({ type: "ready" });
-  return () => {
-    recording?.stop();
-    stopMessages();
-    tearDown();
-    stopTraits();
-  };
+  }, () => recording?.stop(), tearDown, stopTraits);
 }
 
 export default { render };

@@ -123,19 +123,7 @@ function render({ model, el }) {
     draw();
   }
 
-  const stopMessages = listen(model, {
-    scene: show,
-    broken: ({ sentence }) => {
-      problem.hidden = false;
-      problem.textContent = sentence;
-    },
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-    box.stop();
-  };
+  return connect(model, { scene: show, broken: brokenIn(problem) }, tearDown, box.stop);
 }
 
 export default { render };

@@ -168,19 +168,11 @@ function render({ model, el }) {
     if (content.chosen) canvas.dataset.chosen = content.chosen.join();
   }
 
-  const stopMessages = listen(model, {
+  return connect(model, {
     matrix: show,
     chosen: (content) => (canvas.dataset.chosen = `${content.row},${content.column}`),
-    broken: ({ sentence }) => {
-      status.textContent = sentence;
-      status.classList.add("vgs-failed");
-    },
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stopMessages();
-    tearDown();
-  };
+    broken: brokenIn(status),
+  }, tearDown);
 }
 
 export default { render };

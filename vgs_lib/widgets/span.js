@@ -216,7 +216,11 @@ function render({ model, el }) {
     if (content.play) toggle();
   }
 
-  const stopMessages = listen(model, {
+  const stopTraits = follow(model, ["title"], () => {
+    heading.textContent = model.get("title");
+    heading.hidden = !model.get("title");
+  });
+  return connect(model, {
     show,
     span: (content) => {
       inFlight = false;
@@ -234,19 +238,7 @@ function render({ model, el }) {
       inFlight = false;
       say(sentence);
     },
-  });
-  const stopTraits = follow(model, ["title"], () => {
-    heading.textContent = model.get("title");
-    heading.hidden = !model.get("title");
-  });
-  model.send({ type: "ready" });
-  return () => {
-    stop();
-    context?.close();
-    stopMessages();
-    stopTraits();
-    tearDown();
-  };
+  }, stop, () => context?.close(), stopTraits, tearDown);
 }
 
 export default { render };

@@ -1,14 +1,14 @@
 """The tour as one widget: a gallery, a recorder, the matchmap player and the best pictures, wired."""
 
 import logging
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import ipywidgets
 
 from vgs_lib.errors import DataError
 from vgs_lib.memory import give_back
 from vgs_lib.prompting import Prompter
+from vgs_lib.widgets.background import Background, InBackground
 from vgs_lib.widgets.material import Clip, Picture, tour_material
 from vgs_lib.widgets.tour_controller import TourController
 from vgs_lib.widgets.views import Gallery, MatchmapPlayer, Recorder
@@ -16,7 +16,7 @@ from vgs_lib.widgets.views import Gallery, MatchmapPlayer, Recorder
 _log = logging.getLogger(__name__)
 
 
-class Tour(ipywidgets.VBox):
+class Tour(InBackground, ipywidgets.VBox):
     """Speak, and the picture answers.
 
     The pictures are encoded in a background thread, scenes first; prompts are answered meanwhile from those
@@ -36,8 +36,6 @@ class Tour(ipywidgets.VBox):
     Raises:
         DataError: ``heat_range`` is no such pair, or is given beside a `Prompter`.
     """
-
-    _thread: threading.Thread | None = None  # until __init__ has succeeded
 
     def __init__(
         self,
@@ -83,9 +81,8 @@ class Tour(ipywidgets.VBox):
         super().__init__([self.gallery, main])
         self.add_class("vgs-tour")
         controller.on_change = self.refresh
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._encode, daemon=True, name="tour-pictures")
-        self._thread.start()
+        self._background = Background("tour-pictures")
+        self._background.start(self._encode)
 
     @property
     def prompter(self) -> Prompter:
@@ -111,22 +108,10 @@ class Tour(ipywidgets.VBox):
             if view.controller.changed:
                 view.refresh()
 
-    def wait(self, timeout: float | None = None) -> "Tour":
-        """Block until all pictures are encoded (at most ``timeout`` seconds); returns the tour."""
-        self._thread.join(timeout)
-        return self
-
-    def close(self) -> None:
-        """Stop the background work and close the views."""
-        if self._thread is not None:
-            self._stop.set()
-            self._thread.join()
-        super().close()
-
-    def _encode(self) -> None:
+    def _encode(self, should_stop: Callable[[], bool]) -> None:
         try:
             give_back()
-            self.controller.encode(should_stop=self._stop.is_set)
+            self.controller.encode(should_stop=should_stop)
         except Exception as error:  # in a thread of its own: a person must see it
             _log.exception("the tour's pictures could not be encoded")
             self.controller.recorder.fail(f"The pictures could not be encoded: {error}")

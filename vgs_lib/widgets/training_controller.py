@@ -19,12 +19,12 @@ from vgs_lib.data.banks import Filling
 from vgs_lib.errors import TrainingError, VgsError
 from vgs_lib.memory import give_back
 from vgs_lib.recipes import Recipe
+from vgs_lib.study import Study
 from vgs_lib.training import EvaluationEvent, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
 from vgs_lib.training_history import LABELS, Run, read_runs
 from vgs_lib.widgets.progress import FillingClock
 from vgs_lib.widgets.training_choices import LISTS, default_choices, plan_of
-from vgs_lib.widgets.training_runs import claim, curves_of, free_name, read_again, release, run_of
-from vgs_lib.word_study import Study
+from vgs_lib.widgets.training_runs import claim, curves_of, free_name, read_again, release, run_of, training
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class TrainingController:
     or "failed"; ``status`` says it in a sentence. The work is done in a thread of its own.
 
     Args:
-        study: what can be chosen and how a recipe becomes a model and its batches (``WordStudy``).
+        study: what can be chosen and how a recipe becomes a model and its batches (``WordStudy``, ``ManifestStudy``).
         folder: of the runs, one folder each.
         on_change: called without arguments, from that thread too, after anything that is shown changed.
     """
@@ -172,12 +172,13 @@ class TrainingController:
         """Train the run that ``find`` gives, if ``check``, asked when no other can begin it, does not raise."""
         with self._lock, ExitStack() as undo:
             if self.state in BUSY:
-                self._say("A run is going on; stop it before you begin another one.", failed=True)
+                name = training() or "that was begun"  # which is just ending
+                self._say(f"The run {name} is going on; stop it before you begin another one.", failed=True)
                 return False
             try:
                 run = find()
-                claim(run.folder)
-                undo.callback(release, run.folder)
+                claim(run.name)
+                undo.callback(release)
                 check(run)
             except VgsError as error:
                 self._say(str(error), failed=True)
@@ -193,7 +194,7 @@ class TrainingController:
         return True
 
     def _work(self, run: Run) -> None:
-        """Train, then say how it ended, when the run's folder is free again."""
+        """Train, then say how it ended, when another run may begin."""
         try:
             end = self._train(run)
         except VgsError as error:
@@ -202,7 +203,7 @@ class TrainingController:
             _log.exception("the run %s failed", run.name)
             end = "failed", f"Something went wrong: {type(error).__name__}: {error}"
         finally:
-            release(run.folder)
+            release()
         give_back()
         self._set(*end)
 
@@ -213,7 +214,7 @@ class TrainingController:
             return "stopped", "Stopped. What was computed is kept; the next start goes on from there."
         give_back()
         run.chance = dict(prepared.chance)
-        run.create()
+        run.create(new=run.name not in self.runs)
         with self._lock:
             self.runs[run.name] = self.current = run
             self.shown += [] if run.name in self.shown else [run.name]

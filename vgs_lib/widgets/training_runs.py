@@ -1,7 +1,8 @@
 """The runs in a folder, for the training dashboard: who writes which, which names are free, what is sent of them.
 
-One kernel may hold several controllers over the same folder, such as after its cell was run again. Each run has at
-most one of them that trains it.
+One kernel may hold several controllers, such as after its cell was run again. One run trains at a time: the steps
+of two would take turns with torch's global generator, and neither could be repeated exactly. Of several kernels, each
+run has at most one that trains it: see :class:`vgs_lib.training_state.RunFolder`.
 """
 
 import re
@@ -19,38 +20,38 @@ from vgs_lib.training_history import COLOURS, Run, read_runs
 
 MAX_POINTS = 600  # of a curve that is sent to the browser
 
-_claimed: set[Path] = set()  # folders of the runs that go on in this process
+_training: list[str] = []  # the name of the run that goes on in this process, if there is one
 _lock = threading.Lock()
 
 
-def claim(folder: Path) -> None:
-    """Take a run's folder for oneself until `release`; :class:`TrainingError` if that run goes on in this process."""
+def claim(name: str) -> None:
+    """Let a run train until `release`; :class:`TrainingError`, naming it, if one goes on in this process."""
     with _lock:
-        if folder.resolve() in _claimed:
+        if _training:
             raise TrainingError(
-                f"The run {folder.name} is going on already, begun by another dashboard of this kernel. Wait for its "
-                "end, stop it there, or restart the kernel and resume it."
+                f"The run {_training[0]} is going on in this kernel, and two at once would not be exact: they share "
+                "one random generator. Wait for its end, or stop it in the dashboard that began it."
             )
-        _claimed.add(folder.resolve())
+        _training.append(name)
 
 
-def release(folder: Path) -> None:
+def release() -> None:
     """Give back what `claim` took."""
     with _lock:
-        _claimed.discard(folder.resolve())
+        _training.clear()
 
 
-def is_claimed(folder: Path) -> bool:
-    """Whether that run goes on in this process."""
+def training() -> str:
+    """The name of the run that goes on in this process, or ""."""
     with _lock:
-        return folder.resolve() in _claimed
+        return "".join(_training)
 
 
 def free_name(folder: Path, stem: str) -> str:
     """``stem-1``, or with the first number that no run in ``folder`` has."""
     stem = re.sub(r"[^\w]+", "-", stem).strip("-") or "run"
     names = (f"{stem}-{number}" for number in range(1, 10**6))
-    return next(name for name in names if not ((folder / name).exists() or is_claimed(folder / name)))
+    return next(name for name in names if not (folder / name).exists())
 
 
 def run_of(runs: Mapping[str, Run], folder: Path, name: str, plan: Callable[[str], Recipe]) -> tuple[Run | None, str]:

@@ -27,6 +27,18 @@ def _joined(*names: str) -> str:
     return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
+def answer_while_busy(widget: anywidget.AnyWidget) -> None:
+    """Handle what the browser sends to ``widget`` in the kernel's subshell for widgets, also while a cell runs.
+
+    JupyterLab (from 4.4) and Notebook 7 send widget messages to a subshell, a thread of its own. ipykernel 7.4 hands
+    them to the shell that the widget last sent from instead, and a thread sends as the cell that started it: they would
+    wait for the end of that cell. Each handler of the widget must then be safe in another thread. Without subshells
+    this changes nothing.
+    """
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda data, sent_to: sent_to
+
+
 class View(anywidget.AnyWidget):
     """A view of ``controller``. ``handlers`` maps message types to functions of (content, buffers)."""
 

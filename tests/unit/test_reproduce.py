@@ -1,0 +1,227 @@
+"""Systems under equal conditions on the small data set: trained, cut off, gone on with, judged and put in tables."""
+
+import csv
+import dataclasses
+import json
+
+import pytest
+import tiny_stamps
+import torch
+from tiny_commands import check_refused
+from tiny_commands import run as command
+
+from vgs_lib import leaderboard, retrieval
+from vgs_lib.budgets import StepTimes, seconds_a_step
+from vgs_lib.conditions import Conditions
+from vgs_lib.data.held_out import HeldOut
+from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.stamps import Stamps
+from vgs_lib.errors import DataError, TrainingError
+from vgs_lib.recipes import Scale, build_model, recipe
+from vgs_lib.reproduce import Reproduction, map_at_50, thinned
+from vgs_lib.training import CheckpointEvent, FitSettings, StepEvent, StoppedEvent
+
+CONDITIONS = Conditions(
+    scale=Scale(width=1 / 32, dim=8, pictures="lite0"),
+    data=SceneData(num_scenes=16, batch_size=4),
+    fit=FitSettings(checkpoint_every=2),
+)
+SYSTEM = recipe("harwath2019-misa")
+
+
+@pytest.fixture
+def world(home, monkeypatch):
+    """The small data set with a validation voice, and few held-out scenes."""
+    tiny_stamps.use_voices(
+        monkeypatch, (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
+    )
+    monkeypatch.setattr("vgs_lib.reproduce.NUM_SCENES", 8)
+    monkeypatch.setattr("vgs_lib.reproduce.NUM_WORDS", 8)
+    monkeypatch.setattr("vgs_lib.scene_study.NUM_VALIDATION", 4)
+    return Stamps.open(home)
+
+
+def make(stamps, tmp_path, name="a") -> Reproduction:
+    return Reproduction(stamps, CONDITIONS, runs=tmp_path / f"runs-{name}", records=tmp_path / f"records-{name}")
+
+
+def test_a_system_is_trained_judged_and_recorded(world, tmp_path):
+    one = make(world, tmp_path)
+    steps = [event for event in one.run(SYSTEM, seed=3, steps=4) if isinstance(event, StepEvent)]
+    record = json.loads(one.record_file("harwath2019-misa", 3).read_text())
+    assert [event.step for event in steps] == [1, 2, 3, 4]
+    assert (record["system"], record["seed"], record["steps"]) == ("harwath2019-misa", 3, 4)
+    assert [line["step"] for line in record["history"]] == [1, 2, 3, 4]
+    assert record["history"][-1]["loss"] == pytest.approx(steps[-1].loss, abs=1e-4)
+    assert record["plan"]["data"]["phases"] == [[2, 1]] and record["plan"]["fit"]["seed"] == 3
+    model = build_model(one.conditions.plan(SYSTEM, steps=4, seed=3))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert record["parameters"]["trained"] == trained < record["parameters"]["all"]
+    ranks = record["figures"]["ranks"]
+    scenes = record["figures"]["1000 scenes"]
+    for way, found in ranks.items():
+        assert len(found) == 8 and scenes[way]["r5"] == pytest.approx(sum(rank <= 5 for rank in found) / 8, abs=0.07)
+    assert "pointing" in record["figures"]
+    untrained, trained = record["untrained"]["speech_to_image"], record["figures"]["100 scenes"]["speech_to_image"]
+    assert untrained["n"] == trained["n"] == 8 and untrained != trained
+    assert list(one.run(SYSTEM, seed=3, steps=4)) == []  # it is there
+
+
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(world, tmp_path):
+    whole, cut = make(world, tmp_path, "a"), make(world, tmp_path, "b")
+    list(whole.run(SYSTEM, steps=5))
+    events = []
+    for event in cut.run(SYSTEM, steps=5, should_stop=lambda: any(isinstance(e, CheckpointEvent) for e in events)):
+        events.append(event)
+    assert isinstance(events[-1], StoppedEvent) and not cut.record_file(SYSTEM.name, 0).exists()
+    list(cut.run(SYSTEM))  # the steps are kept with the run
+    one, other = (json.loads(r.record_file(SYSTEM.name, 0).read_text()) for r in (whole, cut))
+    assert one["figures"] == other["figures"]
+    assert [(line["step"], line["loss"]) for line in one["history"]] == [
+        (line["step"], line["loss"]) for line in other["history"]
+    ]
+    assert other["seconds"] > 0
+
+
+def test_a_run_of_other_steps_is_refused(world, tmp_path):
+    one = make(world, tmp_path)
+    list(one.run(SYSTEM, steps=2))
+    one.record_file(SYSTEM.name, 0).unlink()
+    with pytest.raises(TrainingError, match="3 steps were asked for, found a run of 2"):
+        list(one.run(SYSTEM, steps=3))
+
+
+def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
+    one = make(world, tmp_path)
+    one.conditions = dataclasses.replace(CONDITIONS, minutes=1, words_first=0.25)
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most: {1: 2.0, 4: 6.0}[most])
+    monkeypatch.setattr("vgs_lib.reproduce.fit", lambda *args, **kwargs: iter(()))
+    list(one.measure(SYSTEM))
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args: 1e-9)  # what was measured stays
+    list(one.run(SYSTEM))
+    assert one.num_steps(SYSTEM.name, 0) == 24  # 2 * 60 / (0.25 * 2 + 0.75 * 6)
+    kept = StepTimes(tmp_path / "records-a-step-times.json")
+    assert SYSTEM.name in kept and kept.steps(SYSTEM.name, one.conditions) == 24
+
+
+def test_damaged_step_times_are_named(tmp_path):
+    (tmp_path / "times.json").write_text("{}")
+    with pytest.raises(DataError, match=r"times\.json: damaged"):
+        StepTimes(tmp_path / "times.json")
+
+
+def test_timing_takes_a_few_real_steps(world, tmp_path):
+    one = make(world, tmp_path)
+    assert 0 < seconds_a_step(next_study(one), one._plan(SYSTEM, steps=8, seed=0), 1) < 10
+
+
+def next_study(one):
+    from vgs_lib.scene_study import SceneStudy
+
+    study = SceneStudy(one.stamps, SYSTEM, held_out=(one.scenes, one.words))
+    list(study.prepare(one._plan(SYSTEM, steps=8, seed=0)).batches.fill())
+    return study
+
+
+@pytest.mark.parametrize("name", ["harwath2019-text-misa", "tian2020-dscmr", "ni2018-baseline"])
+def test_text_classes_and_pooled_systems_are_trained_too(world, tmp_path, name):
+    one = make(world, tmp_path)
+    list(one.run(recipe(name), steps=2))
+    record = json.loads(one.record_file(name, 0).read_text())
+    assert "pointing" not in record["figures"]  # words have no seconds, vectors no places
+    if name == "harwath2019-text-misa":
+        vocabulary = record["plan"]["audio"]["options"]["vocabulary"]
+        assert {"dog", "bus", "photo"} <= set(vocabulary)
+    if name == "tian2020-dscmr":
+        assert record["plan"]["num_classes"] > 8
+
+
+def test_words_are_judged_with_every_picture_of_the_name(world, tmp_path):
+    words = HeldOut(Scenes(world, "test"), 12, words=True)
+    right = words.same_class
+    assert right.sum() > 12  # names come again
+    scores = torch.rand(12, 12, generator=torch.Generator().manual_seed(0))
+    found = map_at_50(scores, right)
+    assert found["map50"] == pytest.approx(float(retrieval.average_precision(scores, right).mean()), abs=1e-4)
+
+
+def test_a_history_is_thinned_evenly():
+    history = [{"step": i, "loss": float(i), "seconds": 2.0 * i} for i in range(1, 251)]
+    thin = thinned(history)
+    assert len(thin) == 84 and thin[0] == {"step": 3, "loss": 2.0, "seconds": 6.0} and thin[-1]["step"] == 250
+
+
+def record_of(system, seed, r10, pointing=0.5):
+    way = {"r1": r10 / 2, "r5": r10 / 1.5, "r10": r10, "median_rank": 7.0, "r10_ci": [r10 - 0.1, r10 + 0.1]}
+    figures = {
+        "1000 scenes": {w: way for w in leaderboard.WAYS},
+        "words": {w: {"map50": 0.25} for w in leaderboard.WAYS},
+    }
+    if pointing is not None:
+        figures["pointing"] = {"pointing": pointing}
+    return {
+        "system": system,
+        "seed": seed,
+        "steps": 900,
+        "seconds": 600.0,
+        "parameters": {"trained": 12345, "all": 99999},
+        "figures": figures,
+        "conditions": CONDITIONS.to_dict(),
+        "machine": {"threads": 2, "processor": "x", "torch": "2"},
+    }
+
+
+def test_the_table_has_the_best_first_and_seeds_in_one_line(tmp_path):
+    records = [record_of("ni2018-baseline", 0, 0.2, None), record_of("tian2020", 0, 0.4), record_of("tian2020", 1, 0.6)]
+    lines = leaderboard.table(records).splitlines()
+    assert lines[2].startswith("| tian2020 | 2 |") and "0.500 (0.400 to 0.600)" in lines[2]
+    assert lines[3].startswith("| ni2018-baseline | 1 | 0.100 | 0.133 | 0.200 | 7.0 | 0.250 |")
+    assert lines[3].split("|")[-5].strip() == "" and "12,345" in lines[3]
+    page = leaderboard.page(records)
+    assert "harwath2019" not in page and page.count("ni2018, first table") == 1 and "Oxford-102" in page
+    leaderboard.write_csv(records, tmp_path / "t.csv")
+    rows = list(csv.DictReader((tmp_path / "t.csv").open()))
+    assert [row["system"] for row in rows] == ["ni2018-baseline", "tian2020", "tian2020"]
+    assert rows[0]["pointing"] == "" and rows[2]["speech_to_image_r10"] == "0.6"
+
+
+def test_published_figures_are_those_of_the_documents():
+    values = {(p.system, p.data, p.initialisation, p.direction, p.figure): p.value for p in leaderboard.published()}
+    places = "Places audio captions"
+    assert values["harwath2019-sisa-shn", places, "natural sounds", "speech_to_image", "r10"] == 0.684
+    assert values["tian2020", "Flickr8k audio captions", "", "image_to_speech", "median_rank"] == 10
+    assert values["tian2020", "CUB-200 birds, synthetic speech", "", "speech_to_image", "map50"] == 0.2935
+    assert values["zhang2020-vgg19-6", "Flickr8k, synthetic speech", "ImageNet", "speech_to_image", "p5"] == 0.46
+    assert all(0 < value <= 1 or key[-1] == "median_rank" for key, value in values.items())
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"system": "x"}'])
+def test_a_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "x-0.json").write_text(content)
+    with pytest.raises(DataError, match=r"x-0\.json: no record of a system"):
+        leaderboard.read_records(tmp_path)
+
+
+def test_the_command_trains_and_writes_the_tables(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("vgs_lib.commands.reproduce.Conditions", lambda: CONDITIONS)
+    monkeypatch.setenv("VGS_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "stamps").symlink_to(world.folder)
+    out = tmp_path / "results"
+    arguments = ["reproduce", "harwath2019-misa", "ni2018-baseline", "--steps", "2", "--out", out, "--threads", "1"]
+    code, printed, err = command(capsys, *arguments)
+    assert code == 0 and "2 records of 2 systems" in printed, err
+    text = (out / "systems.md").read_text()
+    assert "| harwath2019-misa | 1 |" in text and "Places audio captions, 110,000 pairs" in text
+    assert len((out / "systems.csv").read_text().splitlines()) == 3
+    code, printed, _ = command(capsys, *arguments)
+    assert code == 0 and printed.count("there is a record already") == 2
+    before = (out / "systems.md").read_text()
+    (out / "systems.md").unlink()
+    assert command(capsys, "reproduce", "--tables", "--out", out)[0] == 0
+    assert (out / "systems.md").read_text() == before
+
+
+def test_the_command_refuses_what_it_cannot_do(world, tmp_path, capsys):
+    check_refused(capsys, ["reproduce", "harwath2020", "--out", tmp_path], "harwath2020", "harwath2019-misa")
+    check_refused(capsys, ["reproduce", "tian2020", "--budget", "0", "--out", tmp_path], "--budget", "above 0")

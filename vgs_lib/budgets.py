@@ -1,0 +1,73 @@
+"""How many steps a budget of minutes holds: what a step of each system costs, measured once.
+
+The cost is time of the processor, not of the clock, so that it is the same beside other work. A file of step times
+makes the budget the same on every machine too: whoever trains takes the steps that it held where they were measured.
+"""
+
+import itertools
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from vgs_lib.conditions import Conditions
+from vgs_lib.errors import DataError
+from vgs_lib.machine import machine
+from vgs_lib.recipes import Recipe
+from vgs_lib.safe_files import write_atomically
+from vgs_lib.study import Study
+from vgs_lib.training import StepEvent, fit
+
+TIMED = 6  # steps of each kind, after two that are not
+
+
+class StepTimes:
+    """Seconds of a processor that a step of each system takes, on single words and on scenes, kept in a JSON file."""
+
+    def __init__(self, file: Path):
+        self.file = Path(file)
+        self.times = self._read()
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            return dict(json.loads(self.file.read_text(encoding="utf-8"))["systems"])
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"{self.file}: damaged ({error!r}), expected step times; delete it to measure anew"
+            raise DataError(message) from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.times
+
+    def measure(self, name: str, study: Study, plan: Recipe) -> None:
+        """Take the time of a few steps of ``plan``, whose banks are filled, and keep it."""
+        words, scenes = (seconds_a_step(study, plan, most) for most in (1, 4))
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.file.with_suffix(".lock")):  # other processes may measure other systems
+            self.times = self._read() | {
+                name: {"words": round(words, 4), "scenes": round(scenes, 4), "machine": machine()}
+            }
+            text = json.dumps({"systems": dict(sorted(self.times.items()))}, indent=1) + "\n"
+            write_atomically(self.file, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def steps(self, name: str, conditions: Conditions) -> int:
+        """The steps of a system that was measured, in ``conditions.minutes`` on ``conditions.cores``."""
+        share, times = conditions.words_first, self.times[name]
+        seconds = 60 * conditions.minutes * conditions.cores
+        return max(1, round(seconds / (share * times["words"] + (1 - share) * times["scenes"])))
+
+
+def seconds_a_step(study: Study, plan: Recipe, most: int) -> float:
+    """The median of a few steps on scenes with up to ``most`` stamps, all threads together."""
+    phases = ((TIMED + 2, most),)
+    plan = replace(plan, data=replace(plan.data, phases=phases), fit=replace(plan.fit, steps=TIMED + 2))
+    prepared, ends = study.prepare(plan), [time.process_time()]
+    for event in fit(prepared.model, prepared.batches, plan.loss, plan.fit):
+        if isinstance(event, StepEvent):
+            ends.append(time.process_time())
+    return statistics.median(after - before for before, after in itertools.pairwise(ends[2:]))

@@ -1,0 +1,112 @@
+"""``python -m vgs_lib reproduce``: train the systems of the documents under equal conditions, and their tables."""
+
+import argparse
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from vgs_lib import leaderboard, paths
+from vgs_lib.commands.bars import Bars
+from vgs_lib.commands.models import quick_products
+from vgs_lib.conditions import Conditions
+from vgs_lib.data.banks import Filling
+from vgs_lib.data.stamps import Stamps
+from vgs_lib.errors import TrainingError
+from vgs_lib.experiments import Experiment, experiment, page
+from vgs_lib.recipes import SYSTEMS, Recipe, recipe
+from vgs_lib.reproduce import Reproduction
+from vgs_lib.training import ResumedEvent, StepEvent, StoppedEvent
+
+MINUTES = 10.0  # of training for each system
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Train what has no record yet, one system after another, and write the tables anew after each."""
+    one = experiment(chosen.experiment) if chosen.experiment else None
+    if one and chosen.names:
+        raise TrainingError(f"--experiment {one.name}: found names of systems too, expected one of both")
+    if chosen.tables:
+        return _write_tables(chosen.out, one)
+    if chosen.budget is not None and chosen.budget <= 0:
+        raise TrainingError(f"--budget {chosen.budget}: expected minutes above 0")
+    torch.set_num_threads(chosen.threads or torch.get_num_threads())
+    quick_products(None)
+    minutes = chosen.budget or (one.minutes if one else MINUTES)
+    conditions = replace(Conditions(), minutes=minutes)
+    runs = one.runs(conditions) if one else [(recipe(name), conditions) for name in chosen.names or SYSTEMS]
+    stamps, name = Stamps.open(), _name(one)
+
+    def jobs() -> Iterator[tuple[Reproduction, Recipe]]:
+        """One after another, for each reads the step times that those before it measured."""
+        folder = paths.runs() / (f"reproduce-{name}" if one else "reproduce")
+        for plan, equal in runs:
+            yield Reproduction(stamps, equal, runs=folder, records=chosen.out / name), plan
+
+    if chosen.time:
+        return _measure(jobs)
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())  # a checkpoint first, then the end
+    try:
+        for seed in chosen.seeds:
+            for reproduction, plan in jobs():
+                if not _one(reproduction, plan, seed, chosen.steps, stop):
+                    print("Stopped with a checkpoint; run the same command to go on.")
+                    return 1
+                _write_tables(chosen.out, one)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 0
+
+
+def _name(one: Experiment | None) -> str:
+    """Of the folder of records and of the tables."""
+    return one.name if one else "systems"
+
+
+def _measure(jobs: Callable[[], Iterator[tuple[Reproduction, Recipe]]]) -> int:
+    for reproduction, plan in jobs():
+        with Bars("item") as bars:
+            for event in reproduction.measure(plan):
+                bars.show(event.name, event.done, event.total)
+        steps = reproduction.times.steps(plan.name, reproduction.conditions)
+        print(f"{plan.name}: {reproduction.times.times[plan.name]}, {steps} steps in the budget")
+    return 0
+
+
+def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None, stop: threading.Event) -> bool:
+    """Whether the system was trained and judged, now or before; bars show how far it is."""
+    name = plan.name
+    if reproduction.record_file(name, seed).is_file():
+        print(f"{name}, seed {seed}: there is a record already")
+        return True
+    bar = None
+    with Bars("item") as bars:
+        for event in reproduction.run(plan, seed=seed, steps=steps, should_stop=stop.is_set):
+            if isinstance(event, Filling):
+                bars.show(event.name, event.done, event.total)
+            elif isinstance(event, StoppedEvent):
+                return False
+            elif isinstance(event, ResumedEvent | StepEvent):
+                bar = bar or tqdm(total=reproduction.num_steps(name, seed), desc=name, unit="step")
+                bar.update(event.step - bar.n)
+                if isinstance(event, StepEvent):
+                    bar.set_postfix(loss=f"{event.loss:.3f}")
+    if bar is not None:
+        bar.close()
+    return True
+
+
+def _write_tables(out: Path, one: Experiment | None) -> int:
+    name = _name(one)
+    found = leaderboard.read_records(out / name)
+    if found:
+        leaderboard.write_csv(found, out / f"{name}.csv")
+        text = page(one, found) if one else leaderboard.page(found)
+        (out / f"{name}.md").write_text(text, encoding="utf-8")
+        print(f"{out / name}.md: {len(found)} records of {len({r['system'] for r in found})} systems")
+    return 0

@@ -1,0 +1,207 @@
+"""The comparisons that the documents make, each a list of recipes under equal conditions that differ in one thing.
+
+``python -m vgs_lib reproduce --experiment NAME`` trains them. Records hold the loss over the steps, for "shn" both of
+its terms, so that harwath2019's Fig. 5 can be drawn from any of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vgs_lib import leaderboard
+from vgs_lib.conditions import Conditions
+from vgs_lib.errors import TrainingError
+from vgs_lib.recipes import Part, Recipe, recipe
+from vgs_lib.training import ScoreLoss
+
+# A picture network that can begin with random weights on two cores; the documents' frozen ones cannot.
+SMALL_PICTURES = Part("small_pictures", {"network": "alexnet", "size": 128, "width": 0.5})
+SHARES = (0.1, 0.2, 0.5, 1.0)
+GAMMAS = (1, 5, 10, 13, 20, 50, 100)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe of an experiment, trained on this share of the training scenes."""
+
+    recipe: Recipe
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is compared.
+
+    minutes: of training for each run, where no other budget is given. found: what the document found, and ``source``
+    where it says so. note: how this differs from what the document did.
+    """
+
+    name: str
+    title: str
+    minutes: float
+    found: str
+    source: str
+    note: str
+    parts: tuple[Run, ...]
+
+    def runs(self, base: Conditions | None = None) -> list[tuple[Recipe, Conditions]]:
+        """Each recipe with its conditions: ``base``, or the usual ones with this experiment's minutes."""
+        base = base or replace(Conditions(), minutes=self.minutes)
+        return [(part.recipe, _with_share(base, part.share)) for part in self.parts]
+
+
+def _with_share(base: Conditions, share: float) -> Conditions:
+    if share == 1.0:
+        return base
+    return replace(base, data=replace(base.data, used=max(1, round(share * base.data.num_scenes))))
+
+
+def _losses() -> tuple[Run, ...]:
+    base, margin = recipe("ni2018-baseline"), {"margin": 1.0}
+    names = ("sampled_triplet", "three_anchor_triplet", "semi_hard_triplet", "shn", "all_pairs_hinge", "info_nce")
+    return tuple(
+        Run(
+            replace(
+                base,
+                name=f"ni2018-{name.replace('_', '-')}",
+                loss=ScoreLoss(name, options={} if name == "info_nce" else margin),
+                temperature=1.0,  # of InfoNCE at first: dot products are larger than the cosines that 0.1 is meant for
+            )
+        )
+        for name in names
+    )
+
+
+def _initialisations() -> dict[str, Recipe]:
+    """harwath2019's best system with the three initialisations of Table 2."""
+    base = recipe("harwath2019-sisa-shn")
+    return {
+        "random": replace(base, image=SMALL_PICTURES),
+        "natural-sounds": replace(base, image=SMALL_PICTURES, initial="natural-sounds"),
+        "imagenet-sound-classes": recipe("harwath2019-sisa-shn-imagenet"),
+    }
+
+
+def _pretraining() -> tuple[Run, ...]:
+    starts = _initialisations()
+    starts["imagenet"] = replace(starts["imagenet-sound-classes"], initial="")
+    return tuple(Run(replace(plan, name=f"sisa-shn-{start}")) for start, plan in starts.items())
+
+
+def _amounts() -> tuple[Run, ...]:
+    return tuple(
+        Run(replace(plan, name=f"{start}-{100 * share:.0f}-percent"), share)
+        for start, plan in _initialisations().items()
+        for share in SHARES
+    )
+
+
+def _gammas() -> tuple[Run, ...]:
+    base = recipe("tian2020")
+    losses = {gamma: ScoreLoss("masked_matching", options={"gamma": float(gamma)}) for gamma in GAMMAS}
+    return tuple(Run(replace(base, name=f"tian2020-gamma-{gamma}", loss=loss)) for gamma, loss in losses.items())
+
+
+def _named(*names: str) -> tuple[Run, ...]:
+    return tuple(Run(recipe(name)) for name in names)
+
+
+_SMALL_NOTE = (
+    "From random weights and from natural sounds the pictures are 128 x 128 and their network, half an AlexNet, is "
+    "trained whole; from ImageNet they are 224 x 224 and EfficientNet-Lite0 is frozen, so that its advantage is the "
+    "network's and the weights' together. About eighty natural sounds stand in for two million videos and for AudioSet."
+)
+
+EXPERIMENTS: dict[str, Experiment] = {
+    one.name: one
+    for one in (
+        Experiment(
+            "losses",
+            "One system, six losses",
+            4.0,
+            "Impostors that serve as anchors in turn raise recall at 1 from .069 to .090 (image search) and from .074 "
+            "to .094 (annotation) on 1,024 pairs.",
+            "ni2018, First Optimization",
+            "ni2018 compares sampled triplets with three anchors; the other losses are those of the later documents, "
+            "on the same network.",
+            _losses(),
+        ),
+        Experiment(
+            "similarities",
+            "Three similarities, sampled and mined impostors",
+            5.0,
+            "Without mined impostors MISA is better than SISA and SISA than SIMA by little; mining with SISA raises "
+            "the mean recall at 10 from .468 to .672.",
+            "harwath2019, section 5.1, Table 1",
+            "The document's rows begin with natural sounds. MISA and SIMA with mined impostors, which it calls "
+            "computationally impractical, are here beside the rest.",
+            _named(*(f"harwath2019-{kind}{loss}" for loss in ("", "-shn") for kind in ("sisa", "misa", "sima"))),
+        ),
+        Experiment(
+            "pretraining",
+            "What the encoders begin with",
+            5.0,
+            "The mean recall at 10 is .482 from random weights, .672 from natural sounds and .703 from ImageNet and "
+            "AudioSet.",
+            "harwath2019, section 5.1, Table 2",
+            _SMALL_NOTE + " The fourth run has ImageNet's pictures and a speech side with random weights.",
+            _pretraining(),
+        ),
+        Experiment(
+            "data-amount",
+            "Recall against the amount of training data, for three initialisations",
+            3.0,
+            "Either pre-training helps at every amount, random weights hardly reach .1 recall at 10 with 20 % of the "
+            "data, and no curve has levelled off.",
+            "harwath2019, section 5.2, Fig. 6",
+            _SMALL_NOTE + " Every run has the same time, so fewer scenes are seen more often.",
+            _amounts(),
+        ),
+        Experiment(
+            "gamma",
+            "The smoothing factor of the matching loss",
+            3.0,
+            "Recall at 1 rises and falls again between gamma 1 and 100, is best from 10 to 20, and peaks at 13.",
+            "tian2020, section 5.4.1, Figures 5.1 and 5.2",
+            "The document measures on birds and flowers.",
+            _gammas(),
+        ),
+        Experiment(
+            "ablations",
+            "Parts of tian2020's system taken away",
+            4.0,
+            "Every part helps, the loss most, the speech side's attention more than the pictures'; CBAM is best behind "
+            "block 3.",
+            "tian2020, sections 5.4.4 and 5.4.5, Tables 5.6 and 5.7",
+            "The document measures on birds and flowers; here CBAM weights the maps of a frozen network.",
+            _named(
+                "tian2020",
+                "tian2020-triplet",
+                "tian2020-no-attention",
+                "tian2020-no-image-attention",
+                "tian2020-no-speech-attention",
+                "tian2020-attention-b4",
+            ),
+        ),
+    )
+}
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of that name; :class:`TrainingError` lists those there are."""
+    if name not in EXPERIMENTS:
+        raise TrainingError(f"no experiment is called {name!r}; there are {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+def page(one: Experiment, records: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown page: what was compared and how, what the document found, and our table in the experiment's order."""
+    conditions, made = records[0]["conditions"], records[0]["machine"]
+    setup = (
+        f"Each run trained for {conditions['minutes']:g} minutes on Spoken Stamps under the conditions of systems.md. "
+        f"{one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` with {made['threads']} threads of "
+        f"{made['processor']}, torch {made['torch']}."
+    )
+    theirs = f"On other data the document found: {one.found} ({one.source})"
+    order = [part.recipe.name for part in one.parts]
+    return "\n\n".join([f"# {one.title}", setup, theirs, leaderboard.table(records, order=order)]) + "\n"

@@ -1,0 +1,162 @@
+"""Tables of what the systems reached on Spoken Stamps, and of what their documents published on other data.
+
+The two are never mixed: :func:`table` is ours, :func:`published` theirs, each row with the name of its data.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vgs_lib.errors import DataError
+
+WAYS = ("speech_to_image", "image_to_speech")
+ARROWS = {"speech_to_image": "S→I", "image_to_speech": "I→S"}
+FIGURES = ("r1", "r5", "r10", "median_rank")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One figure of a document: ``direction`` "speech_to_image" or "image_to_speech", ``figure`` such as "r10".
+
+    ``initialisation`` is what the encoders began with, "untrained" for a model that was not trained at all.
+    """
+
+    system: str
+    data: str
+    pairs: str
+    initialisation: str
+    direction: str
+    figure: str
+    value: float
+    source: str
+
+
+def published(system: str | None = None) -> list[Published]:
+    """The published figures of a system, or of all, in the order of the documents."""
+    text = (files("vgs_lib") / "recipes" / "published.csv").read_text(encoding="utf-8")
+    rows = [Published(**{**row, "value": float(row["value"])}) for row in csv.DictReader(text.splitlines())]
+    return [row for row in rows if system in (None, row.system)]
+
+
+def read_records(folder: Path | str) -> list[dict[str, Any]]:
+    """The records in a folder by system and seed; :class:`DataError` names a damaged file."""
+    records = []
+    for file in sorted(Path(folder).glob("*.json")):
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            row(record)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{file}: no record of a system ({error!r}); delete it and run its system again") from error
+        records.append(record)
+    return sorted(records, key=lambda r: (r["system"], r["seed"]))
+
+
+def row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as one flat row of the table: recall and rank of 1,000 test scenes, mAP@50 of names, cost."""
+    figures = record["figures"]
+    flat: dict[str, Any] = {"system": record["system"], "seed": record["seed"]}
+    for way in WAYS:
+        scenes = figures["1000 scenes"][way]
+        flat |= {f"{way}_{name}": scenes[name] for name in FIGURES}
+        flat |= {f"{way}_r10_low": scenes["r10_ci"][0], f"{way}_r10_high": scenes["r10_ci"][1]}
+        flat[f"{way}_map50"] = figures["words"][way]["map50"]
+    flat["pointing"] = figures.get("pointing", {}).get("pointing")
+    flat |= {f"{name}_parameters": record["parameters"][name] for name in ("trained", "all")}
+    return flat | {"steps": record["steps"], "core_minutes": round(record["seconds"] / 60, 1)}
+
+
+def write_csv(records: Iterable[Mapping[str, Any]], file: Path) -> None:
+    """One line for each record, columns as in :func:`row`; what a system does not have is left empty."""
+    rows = [row(record) for record in records]
+    with open(file, "w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None = None) -> str:
+    """A Markdown table, the best recall at 10 (mean of both ways) first; several seeds of a system make one line.
+
+    Of several seeds the mean is shown with the smallest and the largest value. ``order``: the systems in this order
+    instead, and only these.
+    """
+    systems: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        systems.setdefault(record["system"], []).append(row(record))
+    heads = ["system", "seeds"]
+    heads += [f"{ARROWS[way]} {name}" for way in WAYS for name in ("R@1", "R@5", "R@10", "median rank", "mAP@50")]
+    heads += ["pointing", "trained parameters", "steps", "core minutes"]
+    ordered = sorted(systems.items(), key=lambda item: -sum(_mean(item[1], f"{way}_r10") for way in WAYS))
+    if order is not None:
+        ordered = [(system, systems[system]) for system in order if system in systems]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for system, rows in ordered:
+        cells = [system, str(len(rows))]
+        for way in WAYS:
+            cells += [_cell(rows, f"{way}_{name}") for name in (*FIGURES, "map50")]
+        cells += [_cell(rows, "pointing"), f"{rows[0]['trained_parameters']:,}"]
+        lines.append(_line([*cells, f"{_mean(rows, 'steps'):,.0f}", f"{_mean(rows, 'core_minutes'):.1f}"]))
+    return "\n".join(lines)
+
+
+def published_table(systems: Sequence[str] | None = None) -> str:
+    """A Markdown table of the published figures, one line for each system, data set and initialisation."""
+    groups: dict[tuple[str, str, str, str], dict[tuple[str, str], float]] = {}
+    for one in published():
+        if systems is None or one.system in systems:
+            key = (one.system, one.data, one.initialisation, one.source)
+            groups.setdefault(key, {})[one.direction, one.figure] = one.value
+    names = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "p1": "P@1", "p5": "P@5", "p10": "P@10"}
+    names |= {"median_rank": "median rank", "map50": "mAP@50"}
+    heads = ["system", "data", "initialisation", *(ARROWS[way] for way in WAYS), "source"]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for (system, data, initialisation, source), values in groups.items():
+        ways = [", ".join(f"{names[figure]} {v:g}" for (d, figure), v in values.items() if d == way) for way in WAYS]
+        lines.append(_line([system, data, initialisation, *ways, source]))
+    return "\n".join(lines)
+
+
+def page(records: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown page: our table with how it was made, then the published figures of the same systems."""
+    conditions, made = records[0]["conditions"], records[0]["machine"]
+    scale = conditions["scale"]
+    intro = (
+        f"Every system trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time) "
+        "on Spoken Stamps and under equal conditions: batches "
+        f"of {conditions['data']['batch_size']}, hidden channels times {scale['width']:g}, embeddings of "
+        f"{scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one optimizer. Recall and median rank "
+        "are of 1,000 test scenes of one to four things, told by voices never trained on (chance R@1 .001, R@10 .010, "
+        "median rank 500.5); mAP@50 is of 1,000 single names, where every picture of the same name is right. "
+        f"Made by `python -m vgs_lib reproduce` with {made['threads']} threads of {made['processor']}, torch "
+        f"{made['torch']}."
+    )
+    theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
+    bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
+    systems = list(dict.fromkeys(bases))  # the published rows name what a system began with in a column
+    return (
+        "\n\n".join(
+            ["# Systems on Spoken Stamps", intro, table(records), "## Published", theirs, published_table(systems)]
+        )
+        + "\n"
+    )
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    return sum(row[name] for row in rows) / len(rows)
+
+
+def _cell(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    values = [row[name] for row in rows if row[name] is not None]
+    if not values:
+        return ""
+    show = "{:.1f}".format if name.endswith("median_rank") else "{:.3f}".format
+    mean = show(sum(values) / len(values))
+    return mean if len(values) == 1 else f"{mean} ({show(min(values))} to {show(max(values))})"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
