@@ -1,7 +1,6 @@
 """Memory of a process that computes much: what is freed goes back to the system, where the C library can do that."""
 
 import ctypes
-import ctypes.util
 import gc
 import sys
 
@@ -15,7 +14,7 @@ def give_back() -> None:
     Long encodings otherwise leave holes in the heap, which count as used: a third more at the peak. glibc alone knows
     how; elsewhere only Python's own garbage is collected. The setting holds for the whole process.
     """
-    library = ctypes.CDLL(ctypes.util.find_library("c"))
+    library = _c_library()
     if hasattr(library, "malloc_trim"):
         library.mallopt(_MMAP_THRESHOLD, _BIG)
         library.mallopt(_ARENA_MAX, 1)  # threads share one heap
@@ -28,9 +27,14 @@ def trim() -> None:
 
     For loops over small batches, where the quarter of a second of a collection would count.
     """
-    library = ctypes.CDLL(ctypes.util.find_library("c"))
+    library = _c_library()
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
+
+
+def _c_library() -> ctypes.CDLL:
+    """The C library of this process; to search for it by name would start a process, which counts as large as this."""
+    return ctypes.CDLL(None)
 
 
 def peak_bytes() -> int:

@@ -197,7 +197,7 @@ prompter = Prompter(dashboard.controller.load(run.name))
 prompter.add_pictures(["scene"], [scene.picture])
 prompt = prompter.prompt(scene.waveform, 16000)
 name = scene.words[0].text if scene.words[0].concept else scene.words[-1].text
-with_alt(prompt_figure(prompt, scene.picture, title=f"Heard: {name}"), f"Where the new model finds {name}")
+with_alt(prompt_figure(prompt, scene.picture, title=f"Heard: {name}"), f"Where the new model finds {name}", photo=True)
 
 # %% [markdown]
 # To train in full, with scenes of up to four things, use the command line. It prints its progress, makes checkpoints, and goes on where it was if you stop it with *Ctrl+C* and give the same command again:
@@ -268,7 +268,7 @@ prompter = Prompter(own.controller.load(own_run.name))
 prompter.add_pictures([entry.image], [picture])
 prompt = prompter.prompt(*read_audio(mine / entry.audio))
 heard = entry.text or entry.audio
-with_alt(prompt_figure(prompt, picture, title=f"Heard: {heard}"), f"Where your model finds {heard}")
+with_alt(prompt_figure(prompt, picture, title=f"Heard: {heard}"), f"Where your model finds {heard}", photo=True)
 
 # %% [markdown]
 # A model is kept as a folder: what it is built of, and its weights. That folder is what you give to somebody else, and what the other notebooks load by its path instead of `stamps-demo`.

@@ -13,7 +13,7 @@ SOURCE = """
 import sys
 sys.path.insert(0, {folder!r})
 import ipywidgets
-import toy_cam, toy_study
+import toy_cam, toy_records, toy_study
 import toy_tour as toy
 from vgs_lib import widgets
 from vgs_lib.data import spoken_captions
@@ -49,6 +49,9 @@ shown = {{
     "matrix": widgets.ScoreMatrix(collection),
     "search": widgets.ImageSearch(collection, clips, num_best=4),
     "annotation": widgets.ImageAnnotation(collection, transcribe=lambda sound, rate: "red", num_best=3),
+    "systems": widgets.SystemComparison(
+        [toy_records.record(name, queries=8) for name in ("ni2018-baseline", "tian2020")], pictures.__getitem__
+    ),
     "span": widgets.SpanSelector(toy.say("red", "blue"), toy.RATE, words=toy.words("red", "blue")),
     "localizer": widgets.Localizer(model, pictures, clips, threshold=0.3),
     "cam": widgets.CamInspector(toy_cam.toy_model("sisa"), [toy_cam.two_discs()]),
@@ -199,6 +202,18 @@ def test_scores_search_and_annotation(case, front):
     annotation = case("annotation")
     annotation.locator('.vgs-thumb[data-id="scene-4"]').click()
     annotation.locator(".vgs-results li[data-right='true'][data-id='4'][data-heard='red']").wait_for()
+
+
+def test_two_systems_are_compared(case, front):
+    systems = case("systems")
+    canvas = systems.locator(".vgs-systems-canvas[data-queries='8']")
+    systems.locator("select.vgs-way").select_option("image_to_speech")
+    systems.locator(".vgs-systems-canvas[data-way='image_to_speech']").wait_for()
+    canvas.focus()
+    for _ in range(2):
+        front.keyboard.press("ArrowRight")
+    systems.locator(".vgs-systems-canvas[data-chosen]").wait_for()
+    assert systems.locator(".vgs-query-words span").count() > 0
 
 
 def test_a_span_lights_up_a_region(case, front):

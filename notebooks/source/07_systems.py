@@ -1,0 +1,306 @@
+# %% [markdown]
+# # Every system of the field trains on the same pictures and the same voices
+#
+# Five documents describe systems that learn from pictures and speech, and compare themselves with others. Each was measured on data of its own, with networks and hours of its own, so their tables cannot be laid side by side. Here every one of them is a [recipe](glossary.md#recipe): a name under which it is built, trained and measured on Spoken Stamps, with the same time as all others. What the documents published stands beside it and is never mixed in.
+#
+# **You will** take a system apart and count its parameters; train one for a few steps; meet a model that was never trained; read a leaderboard with its intervals and three protocols; compare two systems query by query, by eye and ear and with two tests.
+#
+# **You need** [02_train](02_train.ipynb) and [03_retrieval](03_retrieval.ipynb). **It takes** 40 minutes; the cells run in about half a minute on two cores.
+#
+# **How:** the leaderboard is drawn from records, one file for each system that was trained; training them all takes hours and is not done here. A sentence says which systems have no record yet, and the command that makes it.
+
+# %% tags=["parameters"]
+look_at = "harwath2019-sisa-shn"  # the system that is taken apart and trained
+num_scenes = 24  # training scenes of the small run
+batch_size = 8  # pairs in a batch of it
+steps = 4  # optimizer steps of it
+results = ""  # folder of records of your own; "" takes those that are shipped
+found_at = 10  # a rank of this or better counts as found
+seed = 0  # of the small run
+
+# %%
+from pathlib import Path
+
+from IPython.display import Markdown
+
+from vgs_lib.recipes import SYSTEMS, recipe
+
+documents = {}
+for name in SYSTEMS:
+    documents.setdefault(name.split("-")[0], []).append(f"`{name}`")
+Markdown("\n".join(f"- **{document}**: {', '.join(names)}" for document, names in documents.items()))
+
+# %% [markdown]
+# ## 1. What a system is made of
+#
+# Two encoders, a similarity, a loss, and a schedule; little else. The names begin with the document's. Systems that a document only compares with (chrupala2017, merkx2019, scharenborg2020 and, in tian2020's tables, DSCMR, CMPM with CMPC and TIMAM) are here, too. Take one apart:
+
+# %%
+from vgs_lib.recipe_parts import parameters, parameters_table, parts_table
+
+Markdown(parts_table(recipe(look_at)))
+
+# %% [markdown]
+# The row *chosen* is there where a document leaves a gap that had to be filled. Change `look_at` above, or put another name into `recipe(...)`.
+#
+# **Predict first.** Which side is larger in these systems, the one for pictures or the one for speech? Which of the speech encoders is the largest?
+#
+# The documents' systems ran on graphics cards for days. To train them all on two cores, each is also built at a smaller scale: a quarter of the hidden channels, [embeddings](glossary.md#embedding) of 256, and one frozen picture network for all (EfficientNet-Lite0), so that the table compares the systems and not what their picture networks had seen before.
+
+# %%
+from vgs_lib.conditions import Conditions
+from vgs_lib.memory import give_back
+
+give_back()  # from here on freed memory goes back to the system
+conditions = Conditions()
+shown = ["ni2018-baseline", "ni2018-tcn", "zhang2020-vgg16-5", "zhang2020-vgg19-lstm", "merkx2019", "tian2020"]
+Markdown(parameters_table([recipe(name) for name in dict.fromkeys([*shown, look_at])], conditions.scale))
+
+# %%
+# NBVAL_CHECK_OUTPUT
+davenet = parameters(recipe("zhang2020-vgg16-5"))["audio"].all
+print(f"The speech encoder DAVEnet with five convolutions has {davenet:,} parameters at the document's size.")
+
+# %% [markdown]
+# The second convolution of that encoder takes 128 channels to 256 and looks at 11 frames at once; each output channel has a bias.
+#
+# **Exercise 1.** How many parameters has this layer at our scale, with a quarter of the channels on both sides?
+
+# %% tags=["exercise"]
+from vgs_lib.exercises.systems import check_parameters
+
+# SOLUTION
+layer = (128 // 4) * 11 * (256 // 4) + 256 // 4
+# BLANK
+# layer = None  # a whole number: weights and biases
+# END
+check_parameters(layer, 128, 11, 256, share=0.25)
+
+# %% [markdown]
+# A quarter of the width is a sixteenth of the weights. That is why a small scale trains so much faster, and one reason why an order of systems may come out differently here than at full size.
+#
+# ## 2. Build one, and ask it before it has learnt anything
+#
+# `SceneStudy` puts a recipe together with its data. What the frozen picture network gives is computed once and kept (the bars).
+
+# %%
+from dataclasses import replace
+
+from vgs_lib.commands.bars import Bars
+from vgs_lib.data.stamps import Stamps
+from vgs_lib.scene_study import SceneStudy, fitted
+
+stamps = Stamps.open()
+data = replace(conditions.data, num_scenes=num_scenes, takes=1, batch_size=batch_size)
+small = replace(conditions, data=data, words_first=0.0)
+plan = fitted(small.plan(recipe(look_at), steps=steps, seed=seed), stamps)
+prepared = SceneStudy(stamps, recipe(look_at), num_validation=batch_size).prepare(plan)
+with Bars("item") as bars:
+    for filling in prepared.batches.fill():
+        bars.show(filling.name, filling.done, filling.total)
+
+# %% [markdown]
+# zhang2020 does something that few tables do: it prints what its systems reach *before* their first step, and measures on 100 pairs. It calls the figure precision at k, P@k: the share of queries whose right picture is among the first k. With one right picture that is [recall at k](glossary.md#recall-at-k).
+#
+# **Predict first.** What is P@10 of an untrained model among 100 pictures? Would it help that the picture network has seen a million photographs?
+
+# %%
+from vgs_lib.data.held_out import HeldOut
+from vgs_lib.data.scenes import Scenes
+from vgs_lib.retrieval_report import report, table
+
+held_out, untrained = HeldOut(Scenes(stamps, "test"), 100), prepared.model
+with Bars("item") as bars:
+    for filling in held_out.fill(untrained):
+        bars.show(filling.name, filling.done, filling.total)
+scores = untrained.score(*held_out.embed(untrained)).detach()
+print(table({"speech to picture, 100 pairs, untrained": report(scores.T), "picture to speech": report(scores)}))
+
+# %% [markdown]
+# And in the document, on data of its own (the rows with *untrained* in the third column):
+
+# %%
+from vgs_lib.leaderboard import published_table, read_records
+from vgs_lib.leaderboard import table as leaderboard
+
+Markdown(published_table([name for name in SYSTEMS if name.startswith("zhang2020")]))
+
+# %% [markdown]
+# Does the interval of ours contain the [chance level](glossary.md#chance-level)? zhang2020's untrained rows lie above it (chance is .01, .05 and .10), and the document does not say why; with 100 queries, count how many queries .05 and .14 are before you explain anything. A table without an untrained row, the cheapest [baseline](glossary.md#baseline), and without chance leaves both questions open.
+#
+# **Exercise 2.** The documents measure among 100 pairs (zhang2020), 1,000 (harwath2019) and 1,024 (ni2018). What is recall at 10 of a blind guess in each?
+
+# %% tags=["exercise"]
+from vgs_lib.exercises.systems import check_chances
+
+# SOLUTION
+chances = {size: 10 / size for size in (100, 1000, 1024)}
+# BLANK
+# chances = None  # {100: a share, 1000: a share, 1024: a share}
+# END
+check_chances(chances, (100, 1000, 1024), 10)
+
+# %% [markdown]
+# Now a few steps, to see the machinery turn. A loss that is a sum of two terms reports them apart.
+
+# %%
+from vgs_lib.training import StepEvent, fit
+
+for event in fit(prepared.model, prepared.batches, plan.loss, plan.fit):
+    if isinstance(event, StepEvent):
+        terms = {name: round(event.extra[name], 1) for name in ("sampled", "semi_hard") if name in event.extra}
+        print(f"step {event.step}: loss {event.loss:.1f} {terms or ''}")
+
+# %% [markdown]
+# ## 3. The leaderboard
+#
+# `python -m vgs_lib reproduce` does this for every system, for ten minutes on two cores each, and then ranks 1,000 scenes told by voices that were never trained on. Each run leaves a record: its figures, its history, and the rank of every single query. These are the records that there are.
+
+# %%
+from vgs_lib import paths
+from vgs_lib.leaderboard_figures import cost_figure, missing, recall_figure
+from vgs_lib.leaderboard_tables import neighbour_table, protocol_table, ranked
+from vgs_lib.viz import with_alt
+
+folder = Path(results) if results else paths.results_folder() / "systems"
+records = ranked(read_records(folder))
+print(missing(records, list(SYSTEMS), "python -m vgs_lib reproduce"))
+Markdown(leaderboard(records))
+
+# %% [markdown]
+# **Predict first.** Before you look at the figure: which differences in the column R@10 would you dare to call differences? Each is a share of 1,000 queries.
+
+# %%
+alt = "Recall at 10 of each system both ways with its interval, the best first, and chance"
+with_alt(recall_figure(records, title="Systems on Spoken Stamps"), alt) if records else "Nothing to draw yet."
+
+# %% [markdown]
+# The lines are 95 % [intervals](glossary.md#bootstrap-interval) over queries: they say how much another set of 1,000 scenes could change the figure. They do not say how much another seed of the training could; for that, `--seeds 0 1 2` trains three runs, and the figure shows one line for each.
+#
+# Equal time is not equal steps: a cheap system takes more of them. And equal time is not equal size.
+#
+# **Predict first.** Will the larger systems be better? Will those that take more steps?
+
+# %%
+alt = "Recall at 10 against trained parameters and against steps, coloured by document"
+with_alt(cost_figure(records), alt) if records else "Nothing to draw yet."
+
+# %% [markdown]
+# Read the two panels together: a system on the left of one and on the right of the other is small *and* took many steps. If recall rises with the steps and not with the parameters, ten minutes are too short for the large systems, and their place in this table says nothing about their place after a week.
+#
+# The same records, judged by the other protocols. The last figure of each has its interval; *single names* ranks 1,000 pictures of one thing each for one spoken name, and every picture of that name is right.
+
+# %%
+Markdown(protocol_table(records))
+
+# %% [markdown]
+# The same model reaches a higher R@10 among 100 than among 1,000 pictures. A figure without its number of candidates is no figure.
+#
+# What the documents published for these systems: other pictures, other speech, other amounts, and every row with its data named. The *order* of systems within one data set is what may be compared with ours.
+
+# %%
+names = [record["system"] for record in records] or [look_at]
+bases = [name.removesuffix("-sounds").removesuffix("-imagenet") for name in names]  # the third column has the rest
+Markdown(published_table(bases))
+
+# %% [markdown]
+# **Without code:** find two systems that one document compares with one another on one data set, and that both have a record here. Is the order the same? Do the intervals allow to say so?
+#
+# ## 4. Query by query
+#
+# Two systems with the same recall need not find the same queries. Choose two, and a direction. Each point is a query: its place under one system along, under the other up. The shaded strips hold the queries that only one of them finds, and the lists below begin with those that the other one misses worst.
+#
+# 1. Click a query of a list, look at its picture and listen. What was hard about it: a tiny thing, a thing of the same kind, a voice, the noise?
+# 2. The arrow keys go from query to query when the plot has the focus.
+# 3. Compare a system with its nearest relative, then with one of another document. Where is the cloud narrower?
+
+# %%
+from vgs_lib.widgets import SystemComparison, scene_queries
+
+comparison = SystemComparison(records, scene_queries(stamps), k=found_at)
+comparison
+
+# %% [markdown]
+# The systems are asked the same 1,000 queries, so their recalls are *paired*: a query that is hard for one is mostly hard for the other. The queries that both find, and those that both miss, say nothing about which is better. What is left are the two strips.
+#
+# **Exercise 3.** An interval for the difference. `first` and `second` hold 1.0 where a system finds a query and 0.0 where it does not. Draw queries with replacement, many times, and give the 2.5 % and the 97.5 % quantile of the difference of the two recalls. Which queries must be drawn for the second system?
+
+# %% tags=["exercise"]
+import numpy as np
+
+from vgs_lib.exercises.systems import check_interval
+
+
+def interval(first, second):
+    # SOLUTION
+    drawn = np.random.default_rng(0).integers(len(first), size=(2000, len(first)))
+    return np.quantile((first[drawn] - second[drawn]).mean(axis=1), [0.025, 0.975])
+    # BLANK
+    # ...
+    # END
+
+
+check_interval(interval)
+
+# %% [markdown]
+# [McNemar's test](glossary.md#mcnemar-test) asks the same with coins. If both systems were equally good, each query that only one of them finds would fall to either with probability one half. How probable is so uneven a split, or one more uneven, to either side?
+#
+# **Exercise 4.** Write it. `math.comb(n, i)` counts the ways to choose `i` of `n`; where the two numbers are equal the answer is 1.
+
+# %% tags=["exercise"]
+import math
+
+from vgs_lib.exercises.systems import check_mcnemar
+
+
+def mcnemar(first_only, second_only):
+    # SOLUTION
+    total, few = first_only + second_only, min(first_only, second_only)
+    tail = sum(math.comb(total, i) for i in range(few + 1)) / 2**total
+    return min(1.0, 2 * tail)
+    # BLANK
+    # ...
+    # END
+
+
+check_mcnemar(mcnemar)
+
+# %% [markdown]
+# **Predict first.** Go down the leaderboard from each system to the next. How many of these steps are more than chance?
+
+# %%
+Markdown(neighbour_table(records, k=found_at))
+
+# %% [markdown]
+# Two warnings. Whoever makes forty comparisons at p < 0.05 finds two "differences" where there is none. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it.
+#
+# **Without code:** how would you design the comparison if you could train only ten runs: two systems with five seeds, or ten systems with one? What is the answer good for in each case?
+#
+# ## 5. A system of your own
+#
+# A recipe is plain data. Take one, replace a part, and it builds, trains and is measured like the others:
+#
+# ```python
+# mine = replace(recipe("zhang2020-vgg16-5"), name="mine", loss=ScoreLoss("info_nce"), kind="sisa")
+# reproduction = Reproduction(stamps, Conditions(), runs=Path("runs"), records=Path("my-results"))
+# for event in reproduction.run(mine):
+#     ...
+# ```
+#
+# Then set `results` above to the folder. A run that is cut off goes on where it was; `python -m vgs_lib reproduce NAMES --budget MINUTES` does the same for the documents' systems. [08_losses](08_losses.ipynb) changes one part only, and asks what it does.
+#
+# ## What you saw
+#
+# - A system of this field is two encoders, a similarity, a loss and a schedule; the documents differ in few of these.
+# - Published figures are of other data. What can be compared across documents is an order, and only with intervals.
+# - An untrained row and a chance level cost nothing and answer the first two questions that anybody will ask.
+# - Among 100, 1,000 or 1,024 candidates the same model has different figures: the protocol belongs to the number.
+# - Two systems on the same queries are compared in pairs: only queries that one of them alone finds tell them apart.
+#
+# ## Further reading
+#
+# - Ni, 2018 (temporal modelling and three anchors), Zhang, 2020 (untrained rows, P@k), Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019, Tian, *Visually Grounded Fine-Grained Speech Representations Learning*, 2020: the systems of this notebook.
+# - G. Chrupała and others, *Representations of Language in a Model of Visually Grounded Speech Signal*, 2017; D. Merkx and others, *Language Learning Using Speech to Image Retrieval*, 2019; O. Scharenborg and others, *Speech Technology for Unwritten Languages*, 2020.
+# - Q. McNemar, *Note on the Sampling Error of the Difference between Correlated Proportions or Percentages*, 1947.
+# - T. Dietterich, *Approximate Statistical Tests for Comparing Supervised Classification Learning Algorithms*, 1998.
+# - B. Efron and R. Tibshirani, *An Introduction to the Bootstrap*, 1993.

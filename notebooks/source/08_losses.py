@@ -1,0 +1,364 @@
+# %% [markdown]
+# # A loss decides which impostors the model learns from
+#
+# Every system of this field scores pictures with captions, and every loss says the same thing about the table of scores: the diagonal up, the rest down. They differ in how hard they press on whom. Here you see the push of each loss on a real batch, write four of them, and then ask what the documents asked: which loss, which similarity, what to begin with, and how much data.
+#
+# **You will** read a loss as a picture of its gradient; write ni2018's three anchors, harwath2019's [semi-hard](glossary.md#semi-hard) candidates, tian2020's masked matching and CMPM; see what gamma does; and compare recorded runs with what the documents found.
+#
+# **You need** [02_train](02_train.ipynb), section 3, and [07_systems](07_systems.ipynb) for the records and the paired test. **It takes** 50 minutes; the cells run in about half a minute on two cores.
+#
+# **How:** sections 1 to 4 compute; sections 5 to 8 read records of runs that took hours. Where a record is not there yet, a sentence says so and names the command.
+
+# %% tags=["parameters"]
+batch_size = 32  # pairs in the batch whose gradients are shown
+checkpoint = "stamps-demo"  # the model that scores it
+draws = 60  # over how many draws a loss with random impostors is averaged
+gammas = (1, 3, 5, 10, 13, 20, 50, 100)  # smoothing factors of the matching loss
+results = ""  # folder of records of your own; "" takes those that are shipped
+
+# %%
+from vgs_lib.checkpoints import load_model
+from vgs_lib.commands.bars import Bars
+from vgs_lib.data.stamps import Stamps
+from vgs_lib.widgets import Collection, scene_pictures
+
+pictures = scene_pictures(Stamps.open(), "validation", batch_size, size=224)
+model = load_model(checkpoint)
+with Bars() as bars:
+    collection = Collection.of(model, pictures, report=bars.show)
+scores = collection.scores.T.clone()  # rows pictures, columns captions
+print(f"true pairs {scores.diagonal().mean():.2f} on average, all scores from {scores.min():.2f} to {scores.max():.2f}")
+
+# %% [markdown]
+# ## 1. A loss is a picture of its gradient
+#
+# `scores` is a batch as training sees it: one row for each picture, one column for each caption, the true pairs on the diagonal. A loss is one number made of it. What the encoders get from a loss is only the derivative by each score: how strongly it presses each [impostor](glossary.md#impostor) down and each true pair up.
+#
+# The losses, for pair $g$ with $S_{ij}$ the score of picture $i$ and caption $j$, $m$ the margin, $[x]_+ = \max(0, x)$:
+#
+# | loss | formula | source |
+# |---|---|---|
+# | sampled triplet | $[S_{ga} - S_{gg} + m]_+ + [S_{bg} - S_{gg} + m]_+$ with $a$, $b$ drawn | harwath2019, ni2018 |
+# | three anchors | the same, and pairs $a$ and $b$ serve as anchors in turn, with $g$ as their impostor | ni2018 |
+# | semi-hard | $a$, $b$ the highest scores *below* $S_{gg}$, drawn where there is none | harwath2019 |
+# | SHN | sampled + semi-hard | harwath2019 |
+# | all-pairs hinge | the sum over every $a \neq g$ and every $b \neq g$ | zhang2020, aytar2017 |
+# | InfoNCE | $-\log \mathrm{softmax}_j(S_{gj} / \tau)_g$ and the same over rows, averaged | later work, our default |
+# | masked matching | $-\log \mathrm{softmax}_j(\gamma S_{gj})_g$ and the same over rows, added; pairs of $g$'s class left out | tian2020 |
+# | CMPM | $\mathrm{KL}(p_g, q_g)$, $p$ the softmax of a row, $q$ its right ones, each with an equal share | tian2020 |
+#
+# The same in code. Masked matching is made for cosines: `stretch` brings the scores between -1 and 1, where cosines lie. InfoNCE gets the [temperature](glossary.md#temperature) that the model has learnt. CMPM is shown for one class a picture.
+
+# %%
+import torch
+
+from vgs_lib import losses
+from vgs_lib.embedding_losses import projection_matching
+
+right, temperature = torch.eye(batch_size, dtype=torch.bool), 1 / model.logit_scale.exp().item()
+stretch = lambda s: 2 * (s - scores.min()) / (scores.max() - scores.min()) - 1
+functions = {name: getattr(losses, name) for name in ("sampled_triplet", "three_anchor_triplet", "semi_hard_triplet")}
+functions |= {"shn": losses.shn, "all_pairs_hinge": losses.all_pairs_hinge}
+functions[f"info_nce, 1 / {1 / temperature:.0f}"] = lambda s: losses.info_nce(s, temperature=temperature)
+functions["masked_matching, 13"] = lambda s: losses.masked_matching(stretch(s), gamma=13)
+functions["cmpm"] = lambda s: projection_matching(s, right) + projection_matching(s.T, right)
+
+# %% [markdown]
+# **Predict first.** Sort them: which press on one impostor for each pair, which on a few, which on all? Which press on a pair that is told apart well already?
+
+# %%
+from vgs_lib.loss_figures import gradient_figure, hardness_figure, score_gradient, shares_by_hardness
+from vgs_lib.viz import with_alt
+
+gradients = {name: score_gradient(scores, loss, draws=draws) for name, loss in functions.items()}
+alt = "The score matrix, and for each loss which impostors it presses down; some few cells or nearly all"
+with_alt(gradient_figure(scores, gradients), alt)
+
+# %% [markdown]
+# Each panel shows the share of every impostor in all that the loss presses down, an average over draws where impostors are drawn. Its brightness is relative to the panel's largest.
+#
+# The same as a curve: sort the impostors of each picture and of each caption by their score and add up the shares, the hardest first. A line that rises at once presses on the hardest alone; a straight line (on a linear axis) presses on all alike.
+
+# %%
+curves = {name: shares_by_hardness(scores, gradient) for name, gradient in gradients.items()}
+with_alt(hardness_figure(curves), "Share of the push on the hardest impostors, for each loss")
+
+# %%
+for name, gradient in gradients.items():
+    pressed = (gradient[~right] > 0).float().mean()
+    print(f"{name:<28} presses on {pressed:6.1%} of the impostors, {curves[name][0]:5.1%} of its push on the hardest")
+
+# %% [markdown]
+# Look at the scores' range above before you explain the hinges: a margin of 1 means much where scores lie between 0 and 3, and nothing where they lie between 0 and 300. The same loss is another one at another scale of the scores. InfoNCE learns its scale, and masked matching fixes it with gamma.
+#
+# ## 2. Three anchors
+#
+# ni2018 draws an impostor caption, of pair $a$, and an impostor picture, of pair $b$, as everybody did. But then those two pairs are in hand, too. Why not let each be the [anchor](glossary.md#three-anchor) once, with picture and caption of $g$ as its impostors? Three triplets for one draw:
+#
+# $$t_1 = [S_{ga} - S_{gg} + m]_+ + [S_{bg} - S_{gg} + m]_+ \qquad t_2 = [S_{ag} - S_{aa} + m]_+ + [S_{ga} - S_{aa} + m]_+$$
+#
+# and $t_3$ is $t_2$ with $b$ for $a$.
+#
+# **Exercise 1.** Write $t_1 + t_2 + t_3$ for one pair `g`. `scores[i, j]` is picture i with caption j.
+
+# %% tags=["exercise"]
+from vgs_lib.exercises.losses import check_three_anchor
+
+
+def three_anchor(scores, g, a, b, margin):
+    # SOLUTION
+    t1 = (scores[g, a] - scores[g, g] + margin).relu() + (scores[b, g] - scores[g, g] + margin).relu()
+    t2 = (scores[a, g] - scores[a, a] + margin).relu() + (scores[g, a] - scores[a, a] + margin).relu()
+    t3 = (scores[b, g] - scores[b, b] + margin).relu() + (scores[g, b] - scores[b, b] + margin).relu()
+    return t1 + t2 + t3
+    # BLANK
+    # ...
+    # END
+
+
+check_three_anchor(three_anchor)
+
+# %% [markdown]
+# Does it press on other impostors than the sampled triplet? Compare the two lines above. What it changes is how much is learnt from one draw.
+#
+# ## 3. Semi-hard: not the hardest, and never 0
+#
+# The hardest impostor of all is often no impostor: a caption of another picture that happens to fit this one, too. harwath2019 takes the hardest among those that score *lower* than the true pair.
+#
+# **Predict first.** A common way to write this multiplies the scores by a mask, 1 for candidates and 0 for the rest, and takes the largest. All scores of this row are negative, and the true pair is in column 0. Which column does the mask choose?
+
+# %%
+row, true = torch.tensor([-5.0, -7.0, -9.0, -4.0]), 0
+masked = row * (row < row[true])
+print("candidates times mask:", masked.tolist(), "-> column", int(masked.argmax()))
+
+# %% [markdown]
+# Column 0, the true pair itself: it is "pushed away from itself", and the loss is the margin and teaches nothing. A 0 is a good score when all scores are negative, so what is no candidate must have a score that nothing beats: minus infinity. Public code has this mistake; ours has a test for it.
+#
+# **Exercise 2.** Write the choice for one row: the column of the hardest impostor below the true pair, `None` if there is none (the library then draws one).
+
+# %% tags=["exercise"]
+from vgs_lib.exercises.losses import check_semi_hard
+
+
+def semi_hard(row, right):
+    # SOLUTION
+    candidates = row < row[right]
+    return int(row.masked_fill(~candidates, -torch.inf).argmax()) if candidates.any() else None
+    # BLANK
+    # ...
+    # END
+
+
+check_semi_hard(semi_hard)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+batch = torch.tensor([[-5.0, -7.0, -9.0], [-8.0, -4.0, -6.0], [-9.0, -6.0, -5.0]])
+print("semi-hard loss of a batch whose scores are all negative:", losses.semi_hard_triplet(batch, margin=2.5).item())
+
+# %% [markdown]
+# ## 4. Masked matching, gamma and CMPM
+#
+# tian2020's pictures come in classes: many photographs of one kind of bird, each with captions of its own. To press such a caption down would be wrong. The *matching loss* is [InfoNCE](glossary.md#infonce) with two changes: pairs of the same class are left out of the softmax, and the scale, the [smoothing factor](glossary.md#smoothing-factor) $\gamma$, is a constant. It adds the two directions, summed over the batch.
+#
+# **Exercise 3.** Write it. `same` [B, B] is True for pairs of one class, the true pairs on the diagonal among them. Which of them must stay?
+
+# %% tags=["exercise"]
+from vgs_lib.exercises.losses import check_masked_matching
+
+
+def masked_matching(scores, same, gamma):
+    # SOLUTION
+    hidden = same & ~torch.eye(len(scores), dtype=torch.bool)
+    logits = (gamma * scores).masked_fill(hidden, -torch.inf)
+    return -logits.log_softmax(1).trace() - logits.log_softmax(0).trace()
+    # BLANK
+    # ...
+    # END
+
+
+check_masked_matching(masked_matching)
+
+# %% [markdown]
+# **Predict first.** tian2020 tries gamma from 1 to 100 and finds 13 best. What happens to the push when gamma is 1, and when it is 100?
+
+# %%
+from vgs_lib.loss_figures import gamma_figure
+
+alt = "Share of the push on the hardest impostors rises with gamma"
+with_alt(gamma_figure(stretch(scores), gammas), alt)
+
+# %% [markdown]
+# With a small gamma all impostors are pressed nearly alike, the harmless ones with the others. With a large one the hardest impostor gets nearly all, and if that one is no impostor after all, a wrong lesson is learnt with full force. [09_fine_grained](09_fine_grained.ipynb) measures what that does to recall.
+#
+# [CMPM](glossary.md#cmpm) does not leave pairs of one class out: it *asks* for them. Row by row, $p$ is the softmax of the projections of a picture on all captions (of length 1), and $q$ gives each caption of its class an equal share. The loss is $\mathrm{KL}(p, q) = \sum_j p_j \log (p_j / (q_j + 10^{-8}))$, averaged over rows; then the same for captions.
+#
+# **Exercise 4.** Write one direction.
+
+# %% tags=["exercise"]
+from vgs_lib.exercises.losses import check_cmpm
+
+
+def cmpm(projections, same):
+    # SOLUTION
+    p, q = projections.softmax(1), same / same.sum(1, keepdim=True)
+    return (p * (p.log() - (q + 1e-8).log())).sum(1).mean()
+    # BLANK
+    # ...
+    # END
+
+
+check_cmpm(cmpm)
+
+# %% [markdown]
+# The order of p and q matters. Under $\mathrm{KL}(p, q)$ each impostor that the model takes for a match, $p_j > 0$ where $q_j = 0$, costs $p_j \log(p_j / 10^{-8})$: up to 18 for one. A match that the model misses costs much less. What would $\mathrm{KL}(q, p)$ punish?
+#
+# ## 5. One system, six losses
+#
+# From here on the numbers come from records: `python -m vgs_lib reproduce --experiment NAME` trains every run of a comparison for the same time under the conditions of [07_systems](07_systems.ipynb). What the document found is said first, on data of its own.
+
+# %%
+from pathlib import Path
+
+from IPython.display import Markdown
+
+from vgs_lib import leaderboard, paths
+from vgs_lib.experiments import experiment
+from vgs_lib.leaderboard_figures import missing, recall_figure
+
+folder = Path(results) if results else paths.results_folder()
+
+# %% [markdown]
+# For each comparison, `known` says what the document found, how ours differs, and what is not trained yet.
+
+
+# %%
+def known(name):
+    one, records = experiment(name), leaderboard.read_records(folder / name)
+    names = [run.recipe.name for run in one.parts]
+    print(f"On other data the document found ({one.source}): {one.found}\n\n{one.note}\n")
+    print(missing(records, names, f"python -m vgs_lib reproduce --experiment {name}"))
+    return records, names
+
+
+# %% [markdown]
+# **Predict first.** From the curves of section 1: which loss will learn most in a few minutes? Will three anchors beat one?
+
+# %%
+by_loss, names = known("losses")
+Markdown(leaderboard.table(by_loss, order=names))
+
+# %%
+alt = "Recall at 10 of one system under six losses, with intervals"
+with_alt(recall_figure(by_loss, title="One system, six losses", order=names), alt) if by_loss else "No records yet."
+
+# %% [markdown]
+# The documents' figures for the two systems of ni2018, and the paired test between the same two losses here:
+
+# %%
+from vgs_lib.leaderboard_tables import comparison
+
+Markdown(leaderboard.published_table(["ni2018-baseline", "ni2018-three-anchor"]))
+
+# %%
+Markdown(comparison(by_loss, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet"))
+
+# %% [markdown]
+# ni2018 reports its gain without an interval, on 1,024 queries. How wide would one be for a recall of .09? (The standard error of a share $r$ of $n$ queries is $\sqrt{r(1-r)/n}$; two of them are .018.) Does the order here agree with the document's, disagree, or allow no answer?
+#
+# ## 6. Three similarities, with and without mining
+#
+# harwath2019's Table 1 crosses [SISA](glossary.md#sisa), [MISA](glossary.md#misa) and [SIMA](glossary.md#sima) with the sampled loss, and mines semi-hard impostors with SISA only. To mine with MISA or SIMA needs the whole [matchmap](glossary.md#matchmap) of every picture with every caption of the batch, which the document calls computationally impractical. Here all six are trained.
+#
+# **Predict first.** Mining costs MISA more time a step, so it takes fewer steps in the same minutes. Will it win all the same?
+
+# %%
+by_similarity, names = known("similarities")
+Markdown(leaderboard.table(by_similarity, order=names))
+
+# %%
+alt = "Recall at 10 of three similarities with sampled and mined impostors, with intervals"
+figure = recall_figure(by_similarity, title="Similarity and mining", order=names) if by_similarity else None
+with_alt(figure, alt) if figure else "No records yet."
+
+# %%
+Markdown(leaderboard.published_table(names))
+
+# %%
+Markdown(comparison(by_similarity, "harwath2019-sisa-shn", "harwath2019-sisa"))
+
+# %%
+Markdown(comparison(by_similarity, "harwath2019-misa-shn", "harwath2019-sisa-shn"))
+
+# %% [markdown]
+# Look at the column of the steps beside the recall. Which of the two rows with MISA would you rather have after ten times as many minutes?
+#
+# ### The two terms over the steps
+#
+# harwath2019's Fig. 5 draws the sampled and the semi-hard term of the same run. There the sampled term decays more quickly than the semi-hard one, and does not disappear within forty epochs.
+#
+# **Predict first.** At the first step, which of the two is larger? Which will be after some hundred steps, and by how much? (What has to be true of an impostor so that it is chosen?)
+
+# %%
+from vgs_lib.leaderboard_figures import terms_figure, with_terms
+
+with_both = with_terms([*by_similarity, *by_loss, *leaderboard.read_records(folder / "systems")])
+alt = "The sampled and the semi-hard term of the loss over the steps of each run that has both"
+with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run with both terms yet."
+
+# %% [markdown]
+# An impostor drawn at random may score above the true pair, and its hinge is then larger than the margin; a semi-hard one scores below it by definition, and the hardest of them just below, so that its hinge is near the margin and not above. What is random can be far above at first and fall to nothing; what is mined begins near the margin and can only fall when even the hardest impostor falls behind. Compare that with the curves, and ask where a hinge of each term stands after half of the steps: the sum over a batch divided by its pairs and by two. (The dotted line is where training goes from single words to scenes.)
+#
+# ## 7. What the encoders begin with
+#
+# **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos?
+
+# %%
+by_start, names = known("pretraining")
+Markdown(leaderboard.table(by_start, order=names))
+
+# %%
+alt = "Recall at 10 by what the encoders begin with, with intervals"
+with_alt(recall_figure(by_start, title="Initialisation", order=names), alt) if by_start else "No records yet."
+
+# %%
+Markdown(leaderboard.published_table(["harwath2019-sisa-shn"]))
+
+# %% [markdown]
+# ## 8. How much data
+#
+# Fig. 6 of harwath2019 trains with a part of the data and asks whether the curves level off. Every run here has the same time, so a run with fewer scenes sees each of them more often.
+#
+# **Predict first.** Draw three lines before you run the cell: random weights, natural sounds, ImageNet with sound classes. Where do they meet, if they do?
+
+# %%
+from vgs_lib.leaderboard_figures import amount_figure
+
+by_amount, names = known("data-amount")
+series = {name: name.rsplit("-", 2)[0].replace("-", " ") for name in names}
+alt = "Recall at 10 against the number of training scenes for three initialisations"
+with_alt(amount_figure(by_amount, series), alt) if by_amount else "No records yet."
+
+# %%
+Markdown(leaderboard.table(by_amount, order=names))
+
+# %% [markdown]
+# **Without code:** the vertical lines are intervals over queries. Which claims about the *shape* of a curve (it rises, it levels off, it is steeper than the other) do they allow? What would a second seed add?
+#
+# ## What you saw
+#
+# - A loss is its gradient: the documents' losses differ in how many impostors they press on, and how much on the hardest.
+# - What is no candidate must be minus infinity. With 0 the true pair becomes its own impostor as soon as scores are negative.
+# - Margin, temperature and gamma say the same thing in three units: what counts as a large difference of scores.
+# - Masked matching leaves the pairs of one class out, CMPM asks for them.
+# - Whether a loss is better is a question of data, time, size and seeds; the records say what held here, and the intervals how far.
+#
+# ## Further reading
+#
+# - Ni, Gu and Zhu, *Optimization of Multimodal Analysis of Image and Audio Pairs* (ni2018): three anchors.
+# - D. Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019, sections 4.4, 5.1 and 5.2 (harwath2019).
+# - J. Tian, *Visually grounded fine-grained speech representations learning* (tian2020), chapters 2 and 4; Zhang, *Unsupervised Learning of Visual Objects with Spoken Words based on Siamese Network* (zhang2020).
+# - F. Schroff and others, *FaceNet: A Unified Embedding for Face Recognition and Clustering*, 2015: the semi-hard impostors.
+# - A. van den Oord and others, *Representation Learning with Contrastive Predictive Coding*, 2018; Y. Zhang and H. Lu, *Deep Cross-Modal Projection Learning for Image-Text Matching*, 2018.
+# - K. Musgrave and others, *A Metric Learning Reality Check*, 2020: how little the losses differ when all else is equal.

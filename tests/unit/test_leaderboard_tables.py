@@ -1,0 +1,87 @@
+"""Tables of protocols and of pairs of systems, on records of known figures."""
+
+import dataclasses
+
+import pytest
+import tiny_stamps
+from toy_records import record
+
+from vgs_lib.conditions import Conditions
+from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.stamps import Stamps
+from vgs_lib.leaderboard import read_records
+from vgs_lib.leaderboard_figures import cost_figure, recall_figure, scenes_of, terms_figure, with_terms
+from vgs_lib.leaderboard_tables import comparison, neighbour_table, protocol_table, ranked
+from vgs_lib.recipes import Scale, recipe
+from vgs_lib.reproduce import Reproduction
+from vgs_lib.training import FitSettings
+from vgs_lib.viz import figure_png
+from vgs_lib.widgets import SystemComparisonController, scene_queries
+
+A, B = [1] * 20 + [99] * 20, [1] * 10 + [99] * 30
+
+
+def two():
+    found = [record("ni2018-baseline", r10=0.2), record("tian2020", r10=0.4)]
+    for one, ranks in zip(found, (B, A), strict=True):
+        one["figures"]["ranks"] = {"speech_to_image": ranks, "image_to_speech": ranks[::-1]}
+    return found
+
+
+def test_the_best_comes_first():
+    assert [r["system"] for r in ranked(two())] == ["tian2020", "ni2018-baseline"]
+
+
+def test_every_protocol_has_its_figures_and_an_interval():
+    lines = protocol_table(two()).splitlines()
+    assert "zhang2020: P@k of 100 pairs" in lines[0] and "S→I" in lines[0]
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
+    assert cells[:2] == ["tian2020", "0"] and cells[2] == "0.133 / 0.200 / 0.400 (0.360 to 0.440)"
+    assert cells[5] == "0.133 / 0.200 (0.100 to 0.300)"
+    assert "0.300 (0.260 to 0.340)" in protocol_table(two(), "image_to_speech").splitlines()[2]
+
+
+def test_neighbours_are_compared_on_the_same_queries():
+    lines = neighbour_table(two()).splitlines()
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
+    assert cells[:4] == ["tian2020, seed 0", "ni2018-baseline, seed 0", "10", "0"]
+    assert cells[4].startswith("+0.250 (+0.1") and cells[5] == "0.002"
+    assert len(neighbour_table(two()[:1]).splitlines()) == 2 and len(neighbour_table([]).splitlines()) == 2
+
+
+def test_two_systems_in_sentences_or_what_is_not_there_yet():
+    said = comparison(two(), "tian2020", "ni2018-baseline")
+    assert said.startswith("Seed 0, S→I: Of 40 queries tian2020 alone finds 10") and "Seed 0, I→S" in said
+    assert comparison(two(), "tian2020", "x") == "There is no record of x yet, so the two cannot be compared."
+    one, other = two()
+    assert "no seed in common" in comparison([one, {**other, "seed": 1}], "tian2020", "ni2018-baseline")
+
+
+@pytest.mark.slow
+def test_a_record_as_it_is_written_has_all_that_is_drawn(home, tmp_path, monkeypatch):
+    voices = (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
+    tiny_stamps.use_voices(monkeypatch, voices)
+    for name, few in (("reproduce.NUM_SCENES", 8), ("reproduce.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4)):
+        monkeypatch.setattr(f"vgs_lib.{name}", few)
+    small = Conditions(
+        scale=Scale(width=1 / 32, dim=8, pictures="lite0"),
+        data=SceneData(num_scenes=16, batch_size=4),
+        fit=FitSettings(checkpoint_every=2),
+    )
+    reproduction = Reproduction(Stamps.open(home), small, runs=tmp_path / "runs", records=tmp_path / "systems")
+    for name in ("harwath2019-misa-shn", "ni2018-baseline"):
+        list(reproduction.run(recipe(name), steps=4))
+    records = read_records(tmp_path / "systems")
+    assert len(protocol_table(records).splitlines()) == 4 and len(neighbour_table(records).splitlines()) == 3
+    assert "alone finds" in comparison(records, "ni2018-baseline", "harwath2019-misa-shn")
+    assert [r["system"] for r in with_terms(records)] == ["harwath2019-misa-shn"]
+    for figure in (recall_figure(records, title=""), cost_figure(records), terms_figure(records)):
+        assert figure_png(figure)
+    assert scenes_of(records[0]) == 16
+    controller = SystemComparisonController(records, scene_queries(Stamps.open(home)), k=3)
+    assert controller.result.both + controller.result.neither + sum(controller.message()[0]["counts"]) == 8
+    content, (picture, sound) = controller.choose(5)
+    scene = Scenes(Stamps.open(home), "test")[5]
+    assert [word["text"] for word in content["words"]] == [word.text for word in scene.words]
+    assert content["seconds"] == len(scene.waveform) / 16000 and picture and sound
