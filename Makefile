@@ -12,7 +12,8 @@ PYTHON  ?= python3
 TORCH   ?=
 PORT    ?= 8888
 BROWSER ?= 1
-TESTS   ?= tests notebooks/solutions
+ALL     := tests notebooks/solutions
+TESTS   ?= $(ALL)
 TOUR    := notebooks/00_tour.ipynb
 CPU     := binder/requirements.txt
 # What the installed environment depends on: a set-up that has the same fingerprint is not done again.
@@ -42,8 +43,13 @@ lab: setup check-programs
 	  exec $(BIN)/python -m jupyterlab --port=$(PORT) --ServerApp.root_dir=. \
 	    --LabApp.default_url=/lab/tree/$(TOUR) $$options
 
+# Unit tests take one thread each and run two at a time; notebooks and browsers want the machine to themselves.
 test: setup-test check-programs data
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env $(TESTS)
+	@if [ "$(TESTS)" != "$(ALL)" ]; then exec $(BIN)/python -m pytest --nbval-lax --nbval-current-env $(TESTS); fi; \
+	  failed=0; \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/notebooks || failed=1; \
+	  $(BIN)/python -m pytest --nbval-lax --nbval-current-env tests/browser notebooks/solutions || failed=1; \
+	  exit $$failed
 
 data: setup
 	@$(BIN)/python -m vgs_lib data stamps

@@ -26,10 +26,13 @@ TIMED = 6  # steps of each kind, after two that are not
 
 
 class StepTimes:
-    """Seconds of a processor that a step of each system takes, on single words and on scenes, kept in a JSON file."""
+    """Seconds of a processor that a step of each system takes, on single words and on scenes, kept in a JSON file.
 
-    def __init__(self, file: Path):
-        self.file = Path(file)
+    Times of other batches, scales or precisions than those of ``conditions`` count as not measured.
+    """
+
+    def __init__(self, file: Path, conditions: Conditions):
+        self.file, self.conditions = Path(file), conditions
         self.times = self._read()
 
     def _read(self) -> dict[str, dict[str, Any]]:
@@ -42,7 +45,7 @@ class StepTimes:
             raise DataError(message) from error
 
     def __contains__(self, name: str) -> bool:
-        return name in self.times
+        return self.times.get(name, {}).get("conditions") == self.conditions.digest
 
     def measure(self, name: str, study: Study, plan: Recipe) -> None:
         """Take the time of a few steps of ``plan``, whose banks are filled, and keep it."""
@@ -50,15 +53,16 @@ class StepTimes:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.file.with_suffix(".lock")):  # other processes may measure other systems
             self.times = self._read() | {
-                name: {"words": round(words, 4), "scenes": round(scenes, 4), "machine": machine()}
+                name: {"words": round(words, 4), "scenes": round(scenes, 4)}
+                | {"conditions": self.conditions.digest, "machine": machine()}
             }
             text = json.dumps({"systems": dict(sorted(self.times.items()))}, indent=1) + "\n"
             write_atomically(self.file, lambda path: path.write_text(text, encoding="utf-8"))
 
-    def steps(self, name: str, conditions: Conditions) -> int:
-        """The steps of a system that was measured, in ``conditions.minutes`` on ``conditions.cores``."""
-        share, times = conditions.words_first, self.times[name]
-        seconds = 60 * conditions.minutes * conditions.cores
+    def steps(self, name: str) -> int:
+        """The steps of a system that was measured, in the conditions' minutes on their cores."""
+        share, times = self.conditions.words_first, self.times[name]
+        seconds = 60 * self.conditions.minutes * self.conditions.cores
         return max(1, round(seconds / (share * times["words"] + (1 - share) * times["scenes"])))
 
 

@@ -5,6 +5,7 @@ what differs is the system: its encoders above the backbone, its similarity and 
 stay in the recipes (:mod:`vgs_lib.recipes`).
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -51,6 +52,12 @@ class Conditions:
         first = round(self.words_first * steps)
         data = replace(self.data, phases=((first, 1),) if first else ())
         return replace(scaled(recipe, self.scale), data=data, fit=replace(self.fit, steps=steps, seed=seed))
+
+    @property
+    def digest(self) -> str:
+        """A short name of all that a step costs and does; the budget and pretraining are not in it."""
+        what = {key: value for key, value in self.to_dict().items() if key in ("scale", "data", "fit")}
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
         """The conditions as a JSON object."""

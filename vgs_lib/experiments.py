@@ -198,7 +198,9 @@ def page(one: Experiment, records: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown page: what was compared and how, what the document found, and our table in the experiment's order."""
     conditions, made = records[0]["conditions"], records[0]["machine"]
     setup = (
-        f"Each run trained for {conditions['minutes']:g} minutes on Spoken Stamps under the conditions of systems.md. "
+        f"Each run trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time), on "
+        "Spoken Stamps and under the conditions of systems.md; time in which encoders were trained beforehand is not "
+        "counted. "
         f"{one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` with {made['threads']} threads of "
         f"{made['processor']}, torch {made['torch']}."
     )

@@ -134,6 +134,12 @@ def page(records: Sequence[Mapping[str, Any]]) -> str:
         f"Made by `python -m vgs_lib reproduce` with {made['threads']} threads of {made['processor']}, torch "
         f"{made['torch']}."
     )
+    intro += (
+        " Time in which encoders were trained beforehand is not counted, and all systems see pictures through the same "
+        "network trained on ImageNet, whatever a name says of its beginning."
+    )
+    if odd := sorted({r["system"] for r in records if r["conditions"] != conditions or r.get("steps_were_asked_for")}):
+        intro += f" Trained under other conditions than the first line's: {', '.join(odd)}."
     theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
     bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
     systems = list(dict.fromkeys(bases))  # the published rows name what a system began with in a column

@@ -167,9 +167,8 @@ def info_nce(
         reduction: ``mean`` over the B pairs or their ``sum``.
 
     Raises:
-        ValueError: scores that are not square, B below 2, both ``log_scale`` and ``temperature``, a
-        temperature
-            that is not positive, a mask of another shape, an unknown reduction.
+        ValueError: scores that are not square, B below 2, both ``log_scale`` and ``temperature``, a temperature that
+            is not positive, a mask of another shape, an unknown reduction.
 
     Source: van den Oord et al. 2018; masked negatives as in tian2020, equations 4.8 to 4.10 (on cosines, with
     scale 13, and the two directions added, not averaged).

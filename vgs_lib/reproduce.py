@@ -9,6 +9,8 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.scene_study import SceneStudy, fitted
-from vgs_lib.training import CheckpointEvent, Event, ResumedEvent, StepEvent, StoppedEvent, fit
+from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit
 
 NUM_SCENES = 1024  # of the test split: ni2018's protocol; harwath2019's takes the first 1,000, zhang2020's 100
 NUM_WORDS = 1000
@@ -43,7 +45,7 @@ class Reproduction:
 
     def __init__(self, stamps: Stamps, conditions: Conditions, *, runs: Path, records: Path):
         self.stamps, self.conditions, self.runs, self.records = stamps, conditions, Path(runs), Path(records)
-        self.times = StepTimes(self.records.parent / f"{self.records.name}-step-times.json")
+        self.times = StepTimes(self.records.parent / f"{self.records.name}-step-times.json", conditions)
         test = Scenes(stamps, "test")
         self.scenes, self.words = HeldOut(test, NUM_SCENES), HeldOut(test, NUM_WORDS, words=True)
 
@@ -53,8 +55,13 @@ class Reproduction:
 
     def num_steps(self, name: str, seed: int) -> int | None:
         """The steps of the run of a system and seed; None before its budget was measured."""
+        kept = self._kept(name, seed)
+        return None if kept is None else kept["steps"]
+
+    def _kept(self, name: str, seed: int) -> dict[str, Any] | None:
+        """What a run was begun with: its steps, whether they were asked for, and its conditions."""
         file = self._folder(name, seed) / "steps.json"
-        return int(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
     def _folder(self, name: str, seed: int) -> Path:
         return self.runs / f"{name}-{seed}"
@@ -79,7 +86,8 @@ class Reproduction:
         steps: of training; None takes as many as the budget holds by the measured step times, measured now where they
         are not. A run that ``should_stop`` ends leaves a checkpoint and no record.
         """
-        if self.record_file(recipe.name, seed).is_file():
+        if (file := self.record_file(recipe.name, seed)).is_file():
+            self._check(file, json.loads(file.read_text(encoding="utf-8"))["conditions"])
             return
         study = self._study(recipe)
         folder = self._folder(recipe.name, seed)
@@ -91,22 +99,26 @@ class Reproduction:
         steps = self._steps(study, recipe, seed, steps)
         plan = self._plan(recipe, steps=steps, seed=seed)
         prepared = study.prepare(plan)
-        history, seconds = _read_history(folder)
-        begin, event = time.process_time(), None
+        history, seconds, begin, event = [], 0.0, time.process_time(), None
         for event in fit(
             prepared.model, prepared.batches, plan.loss, plan.fit, directory=folder / "run", should_stop=should_stop
         ):
             if isinstance(event, ResumedEvent):
-                history = [line for line in history if line["step"] <= event.step]
+                history = [line for line in _read_history(folder) if line["step"] <= event.step]
                 seconds = history[-1]["seconds"] if history else 0.0
             elif isinstance(event, StepEvent):
                 spent = seconds + time.process_time() - begin
                 history.append({"step": event.step, "loss": event.loss, "seconds": round(spent, 3), **event.extra})
+                if event.step == steps or event.step % plan.fit.checkpoint_every == 0:  # before its checkpoint
+                    _write(folder / "history.json", history)
             elif isinstance(event, CheckpointEvent):
                 _write(folder / "history.json", history)
             yield event
-        if history and history[-1]["step"] == steps:
-            record = self._record(recipe, plan, prepared.model.eval(), seed, history)
+        if isinstance(event, FinishedEvent):
+            if not history or history[-1]["step"] != steps:
+                raise TrainingError(f"{folder}: its history.json does not reach step {steps}; delete it to start anew")
+            with exact_products():
+                record = self._record(recipe, plan, prepared.model.eval(), seed, history)
             _write(self.record_file(recipe.name, seed), record)
 
     def _study(self, recipe: Recipe) -> SceneStudy:
@@ -118,17 +130,28 @@ class Reproduction:
 
     def _steps(self, study: SceneStudy, recipe: Recipe, seed: int, steps: int | None) -> int:
         """The steps of the run: as asked, as the run says that is there, or as many as the budget holds."""
-        kept = self.num_steps(recipe.name, seed)
-        if kept is not None and steps in (None, kept):
-            return kept
-        folder = self._folder(recipe.name, seed)
+        kept, folder = self._kept(recipe.name, seed), self._folder(recipe.name, seed)
         if kept is not None:
-            raise TrainingError(f"{folder}: {steps} steps were asked for, found a run of {kept}; delete it first")
+            self._check(folder, kept["conditions"])
+            if steps not in (None, kept["steps"]):
+                found = f"found a run of {kept['steps']}"
+                raise TrainingError(f"{folder}: {steps} steps were asked for, {found}; delete it first")
+            return kept["steps"]
+        asked = steps is not None
         if steps is None:
             self._measure(study, recipe)
-            steps = self.times.steps(recipe.name, self.conditions)
-        _write(folder / "steps.json", steps)
+            steps = self.times.steps(recipe.name)
+        _write(folder / "steps.json", {"steps": steps, "asked": asked, "conditions": self.conditions.to_dict()})
         return steps
+
+    def _check(self, where: Path, conditions: dict[str, Any]) -> None:
+        """:class:`TrainingError` if something there was made under other conditions."""
+        ours = self.conditions.to_dict()
+        if other := sorted(key for key in ours | conditions if ours.get(key) != conditions.get(key)):
+            raise TrainingError(
+                f"{where}: made under other conditions ({', '.join(other)}); delete it, or choose another --out folder "
+                "and another VGS_RUNS"
+            )
 
     def _measure(self, study: SceneStudy, recipe: Recipe) -> None:
         if recipe.name not in self.times:
@@ -137,12 +160,14 @@ class Reproduction:
     def _record(
         self, recipe: Recipe, plan: Recipe, model: DualEncoder, seed: int, history: list[dict]
     ) -> dict[str, Any]:
+        kept = self._kept(recipe.name, seed)
         return {
             "system": recipe.name,
             "seed": seed,
             "plan": plan.to_dict(),
             "conditions": self.conditions.to_dict(),
             "steps": plan.fit.steps,
+            "steps_were_asked_for": kept is not None and kept["asked"],
             "seconds": history[-1]["seconds"],
             "parameters": parameters_of(model),
             "figures": self.judge(model),
@@ -155,6 +180,7 @@ class Reproduction:
     @torch.no_grad()
     def _untrained(self, recipe: Recipe, plan: Recipe) -> dict[str, Any]:
         """The system before its first step on 100 scenes: the baselines "(R)" of zhang2020, Table 1."""
+        plan = replace(plan, initial="")
         model = SceneStudy(self.stamps, recipe).prepare(plan).model
         assert isinstance(model, DualEncoder)
         return _both_ways(model.score(*self.scenes.embed(model.eval(), first=100)).cpu())
@@ -181,6 +207,17 @@ class Reproduction:
             "image_to_speech": retrieval.ranks(first).tolist(),
         }
         return found
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Products of float32 matrices as exact as they are, for figures, whatever training was allowed."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def map_at_50(scores: torch.Tensor, right: torch.Tensor) -> dict[str, Any]:
@@ -215,12 +252,11 @@ def _both_ways(scores: torch.Tensor) -> dict[str, Any]:
     return {way: retrieval_figures(s, right, seed=0) for way, s in ways}
 
 
-def _read_history(folder: Path) -> tuple[list[dict], float]:
+def _read_history(folder: Path) -> list[dict]:
     try:
-        history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-        return history, float(history[-1]["seconds"]) if history else 0.0
-    except (OSError, ValueError):  # no step was done yet, or the run was killed while this was written
-        return [], 0.0
+        return json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{folder / 'history.json'}: damaged ({error}); delete {folder} to start anew") from error
 
 
 def _write(file: Path, content: Any) -> None:

@@ -215,7 +215,7 @@ with_alt(prompt_figure(prompt, scene.picture, title=f"Heard: {name}"), f"Where t
 #
 # What makes a good folder? Ten things that look different, photographed eight times each from different sides and in different places, every photo with a recording of its own: about an hour of work. If a thing is in one picture only, its name is either trained on or judged on, never both, and nothing that is judged on can have been learnt. In the column `text` of the table, write what is said: two photos of a frog are then no [impostors](glossary.md#impostor) of one another. The model never sees the text.
 #
-# Until you have such a folder, the library makes one with the same layout: ten animals of Spoken Stamps, eight pictures of each, the first one named by a person.
+# Until you have such a folder, the library makes one with the same layout: ten animals of Spoken Stamps, eight pictures of each, named by the training voices.
 
 # %%
 from pathlib import Path
@@ -297,7 +297,7 @@ print(sum(path.stat().st_size for path in saved.iterdir()) // 1000, "kB in", sav
 # - A loss says how training goes, recall on held-out voices says what was learnt; both need a level to compare with: the logarithm of the batch size, and chance.
 # - Frozen encoders make it quick: what is trained here is small, and most of the hearing was done by an encoder that Whisper's makers trained on transcribed speech. `stamps-scratch` is the honest test of learning from pictures and sound alone.
 # - Losses with more impostors learn faster; larger batches bring more impostors.
-# - A folder of your own pictures and recordings is enough for a model of your own, if each thing is in several pictures; what is held out are pictures, so that it cannot be known by heart.
+# - A folder of your own pictures and recordings is enough for a model of your own, if each thing is in several pictures. What is held out are pictures: recall there says whether known things are found in new pictures, not whether new things or new voices are.
 # - A run that resumes exactly is a run you can trust: stop it, restart it, and nothing changes.
 #
 # ## Further reading

@@ -14,7 +14,7 @@ look_at = "harwath2019-sisa-shn"  # the system that is taken apart and trained
 num_scenes = 24  # training scenes of the small run
 batch_size = 8  # pairs in a batch of it
 steps = 4  # optimizer steps of it
-results = ""  # folder of records of your own; "" takes those that are shipped
+results = ""  # folder of records of your own; "" takes those of the folder `results`
 found_at = 10  # a rank of this or better counts as found
 seed = 0  # of the small run
 

@@ -14,7 +14,7 @@ batch_size = 32  # pairs in the batch whose gradients are shown
 checkpoint = "stamps-demo"  # the model that scores it
 draws = 60  # over how many draws a loss with random impostors is averaged
 gammas = (1, 3, 5, 10, 13, 20, 50, 100)  # smoothing factors of the matching loss
-results = ""  # folder of records of your own; "" takes those that are shipped
+results = ""  # folder of records of your own; "" takes those of the folder `results`
 
 # %%
 from vgs_lib.checkpoints import load_model

@@ -46,7 +46,7 @@ SceneExplorer({split: described_pictures(study.scenes(split), range(8)) for spli
 # %% [markdown]
 # ## 2. What exactly is new
 #
-# tian2020 tests on species of birds that were not in training. But what is new about such a bird: its colours, its shape, or how they go together? Here the [splits](glossary.md#split) are made so that one thing is new. Every colour, size and noun is trained. Some [pairs of an attribute and a noun](glossary.md#attribute-object-pair) never occur in training, in no picture and no caption: those of `validation-unseen`, with which choices are made, and those of `test-unseen`.
+# tian2020 tests on species of birds that were not in training. But what is new about such a bird: its colours, its shape, or how they go together? Here the [splits](glossary.md#split) are made so that one thing is new. Every colour, size and noun is trained. Some [pairs of an attribute and a noun](glossary.md#attribute-object-pair) never occur in training, in no picture (but for blurred backgrounds) and no caption; the frozen networks underneath have seen photographs of the world, so new means new to what is trained here: those of `validation-unseen`, with which choices are made, and those of `test-unseen`.
 
 # %%
 from vgs_lib.attribute_plots import design_figure
@@ -170,7 +170,7 @@ for name, one in colours.items():
     print(f"{name}: R@1 is at least five times chance:", reached["r1"] >= 5 * reached["r1_chance"])
 
 # %% [markdown]
-# Unseen pairs are found many times as often as chance: the model does combine colours with things. Whether it pays for their being new is the difference to the control, and with 120 queries the intervals overlap: one of the two directions may even have the unseen pairs in front. A longer run says more. With all 48 nouns, 1,200 scenes told twice and 450 steps, R@1 from speech to picture was .779 [.729, .833] on seen and .696 [.633, .754] on unseen colour pairs, and from picture to speech .787 [.738, .842] and .733 [.675, .792] (seed 0, 240 queries): combining works, and costs a little.
+# Unseen pairs are found many times as often as chance: the model does combine colours with things. Whether it pays for their being new is the difference to the control, and with 120 queries the intervals overlap: one of the two directions may even have the unseen pairs in front. A longer run says more: leave `nouns` out for all 48, and raise `num_scenes` and `steps`.
 #
 # The size pairs are few, 36 queries about four nouns, and other nouns on each side. Their wide intervals are the figure.
 #
@@ -189,7 +189,7 @@ for split, one in test.items():
     print(f"{names[split]:>12}: {said}")
 
 # %% [markdown]
-# With the settings above, the size is right nine times in ten, where guessing is right every second time. The noun and the colour are what goes wrong, and on unseen pairs each of them is wrong a tenth more often. A guess at the reason: what the model has heard with this colour were other things. How would you test it?
+# Compare each share with its chance level first: guessing is right about the size every second time. Which part goes wrong, and which of them more often on unseen pairs? A guess at the reason: what the model has heard with this colour were other things. How would you test it?
 #
 # ## 5. Where each word looks
 #
@@ -261,9 +261,9 @@ for split, one in maps.items():
         print(f"{names[split]:>12}, {way}: {text} [{low:+.3f}, {high:+.3f}]")
 
 # %% [markdown]
-# R@10 cannot change, and R@1 can rise to R@10 at most. With the settings above nothing is gained: every evaluation after step 0 is worse, so validation keeps the order of the dual encoder, and the gain is exactly 0. Without that choice the test figures would have become worse.
+# R@10 cannot change, and R@1 can rise to R@10 at most. A gain of exactly 0 means that no evaluation on validation was better than the one before the first step, so that the order of the dual encoder was kept.
 #
-# Why does it fail here, when it learns to bind within seconds above? Look at the parts again: the best picture often has a wrong noun or a wrong colour altogether. What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help.
+# Why does it gain little or nothing here, when it learns to bind within seconds above? Look at the parts again: the best picture often has a wrong noun or a wrong colour altogether. What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help.
 #
 # ## 7. tian2020's own system
 #
@@ -332,11 +332,11 @@ figure = time_attention_figure(weights, spans, seconds=own.seconds_per_frame, ti
 with_alt(figure, "Weights over time with the words marked")
 
 # %% [markdown]
-# Both are honest pictures of a run that has only begun. CBAM follows outlines, and weights up the left and the lower margin of *every* picture: its 7 x 7 convolution reads zeros outside, which is no finding about the pictures. Over time the weights are nearly even; the frames of the first word count a little more. After 20,000 steps this may look different, and you would see it here. What attention is worth is not seen in its maps but in what is lost without it.
+# Both are honest pictures of a run that has only begun. Beware of the margins of the CBAM maps: its 7 x 7 convolution reads zeros outside, which is no finding about the pictures. Over time, compare the weights with an even line before you read anything into them. After 20,000 steps this may look different, and you would see it here. What attention is worth is not seen in its maps but in what is lost without it.
 #
 # ## 8. Gamma, and what each part is worth
 #
-# These take hours, not a minute, so their results come with the course, as records in the folder `results`: each run had the same time on Spoken Stamps (scenes of one to four things, not the described things of this notebook). The documents' own figures stand on birds (CUB-200) and flowers (Oxford-102), and are never mixed with ours.
+# These take hours, not a minute, so they are read from records in the folder `results`, as far as there are any; the cell below says which command makes those that are missing. Each run has the same time on Spoken Stamps (scenes of one to four things, not the described things of this notebook). The documents' own figures stand on birds (CUB-200) and flowers (Oxford-102), and are never mixed with ours.
 #
 # **Predict first.** From `gamma` 1 to 100, where will recall be best, and will it fall on both sides?
 

@@ -69,7 +69,8 @@ CHECK = "-m vgs_lib.setup_check"
 DATA = "-m vgs_lib data stamps"
 WORDS = "-m vgs_lib data attributes"
 LAB = "-m jupyterlab --port=8890 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb"
-PYTEST = "-m pytest --nbval-lax --nbval-current-env tests notebooks/solutions"
+UNIT = "-m pytest -n 2 --dist loadfile tests/unit tests/notebooks"
+PYTEST = "-m pytest --nbval-lax --nbval-current-env tests/browser notebooks/solutions"
 
 
 def test_make_lab_sets_up_once_and_opens_the_tour(make):
@@ -95,10 +96,12 @@ def test_set_up_is_done_again_when_a_file_it_depends_on_changes(make, name):
 
 def test_make_test_adds_the_test_tools_once_and_runs_everything(make):
     tools = f"{PIP} install -e .[test]"
-    assert make("test").calls == ["-m venv .venv", INSTALL, tools, CHECK, DATA, WORDS, PYTEST]
-    assert make("test").calls == [CHECK, DATA, WORDS, PYTEST]
+    assert make("test").calls == ["-m venv .venv", INSTALL, tools, CHECK, DATA, WORDS, UNIT, PYTEST]
+    assert make("test").calls == [CHECK, DATA, WORDS, UNIT, PYTEST]
     assert make("lab", "PORT=8890").calls[0] == CHECK
-    assert make("test", "TESTS=tests/unit").calls[-1] == PYTEST.replace("tests notebooks/solutions", "tests/unit")
+    assert make("test", "TESTS=tests/unit").calls[-1] == PYTEST.replace(
+        "tests/browser notebooks/solutions", "tests/unit"
+    )
 
 
 def test_interrupted_set_up_is_taken_up_again(make):
@@ -143,8 +146,12 @@ def test_the_tour_opens_without_data_but_the_tests_do_not_run(make):
     assert unspoken.returncode == 0 and "The data is not complete" in unspoken.stderr
 
 
-def test_failing_tests_fail_the_command(make):
-    assert make("test", STUB_FAIL="pytest").returncode != 0
+@pytest.mark.parametrize("failing", ["tests/unit", "tests/browser"])
+def test_failing_tests_fail_the_command_after_all_have_run(make, failing):
+    tests = make("test", STUB_FAIL=failing)
+    assert tests.returncode != 0 and tests.calls[-2:] == [UNIT, PYTEST]
+    some = make("test", "TESTS=tests/unit", STUB_FAIL=failing)
+    assert (some.returncode == 0) == (failing == "tests/browser")
 
 
 def test_too_old_python_is_named(make):

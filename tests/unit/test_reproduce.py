@@ -42,8 +42,8 @@ def world(home, monkeypatch):
     return Stamps.open(home)
 
 
-def make(stamps, tmp_path, name="a") -> Reproduction:
-    return Reproduction(stamps, CONDITIONS, runs=tmp_path / f"runs-{name}", records=tmp_path / f"records-{name}")
+def make(stamps, tmp_path, name="a", conditions=CONDITIONS) -> Reproduction:
+    return Reproduction(stamps, conditions, runs=tmp_path / f"runs-{name}", records=tmp_path / f"records-{name}")
 
 
 def test_a_system_is_trained_judged_and_recorded(world, tmp_path):
@@ -92,23 +92,53 @@ def test_a_run_of_other_steps_is_refused(world, tmp_path):
         list(one.run(SYSTEM, steps=3))
 
 
-def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
+def test_what_was_made_under_other_conditions_is_not_taken_for_ours(world, tmp_path):
     one = make(world, tmp_path)
-    one.conditions = dataclasses.replace(CONDITIONS, minutes=1, words_first=0.25)
+    events = []
+    for event in one.run(SYSTEM, steps=5, should_stop=lambda: any(isinstance(e, CheckpointEvent) for e in events)):
+        events.append(event)
+    other = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=2))
+    with pytest.raises(TrainingError, match=r"other conditions \(minutes\)"):
+        list(other.run(SYSTEM))
+    list(one.run(SYSTEM))
+    record = json.loads(one.record_file(SYSTEM.name, 0).read_text())
+    assert record["steps_were_asked_for"]
+    with pytest.raises(TrainingError, match=r"harwath2019-misa-0\.json: made under other conditions"):
+        list(other.run(SYSTEM))
+
+
+def test_a_run_that_ended_before_its_record_was_written_is_judged(world, tmp_path):
+    one = make(world, tmp_path)
+    list(one.run(SYSTEM, steps=3))
+    record = json.loads(one.record_file(SYSTEM.name, 0).read_text())
+    one.record_file(SYSTEM.name, 0).unlink()
+    list(one.run(SYSTEM))
+    again = json.loads(one.record_file(SYSTEM.name, 0).read_text())
+    assert again["figures"] == record["figures"] and again["history"] == record["history"]
+    one.record_file(SYSTEM.name, 0).unlink()
+    (one.runs / "harwath2019-misa-0" / "history.json").write_text("[]")
+    with pytest.raises(TrainingError, match="does not reach step 3"):
+        list(one.run(SYSTEM))
+
+
+def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
+    one = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=1, words_first=0.25))
     monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most: {1: 2.0, 4: 6.0}[most])
     monkeypatch.setattr("vgs_lib.reproduce.fit", lambda *args, **kwargs: iter(()))
     list(one.measure(SYSTEM))
     monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args: 1e-9)  # what was measured stays
     list(one.run(SYSTEM))
     assert one.num_steps(SYSTEM.name, 0) == 24  # 2 * 60 / (0.25 * 2 + 0.75 * 6)
-    kept = StepTimes(tmp_path / "records-a-step-times.json")
-    assert SYSTEM.name in kept and kept.steps(SYSTEM.name, one.conditions) == 24
+    kept = StepTimes(tmp_path / "records-a-step-times.json", one.conditions)
+    assert SYSTEM.name in kept and kept.steps(SYSTEM.name) == 24
+    wider = dataclasses.replace(one.conditions, scale=Scale(width=1.0))
+    assert SYSTEM.name not in StepTimes(kept.file, wider)
 
 
 def test_damaged_step_times_are_named(tmp_path):
     (tmp_path / "times.json").write_text("{}")
     with pytest.raises(DataError, match=r"times\.json: damaged"):
-        StepTimes(tmp_path / "times.json")
+        StepTimes(tmp_path / "times.json", CONDITIONS)
 
 
 def test_timing_takes_a_few_real_steps(world, tmp_path):

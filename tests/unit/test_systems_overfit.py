@@ -26,7 +26,7 @@ from vgs_lib.training import FitSettings, StepEvent, fit
 pytestmark = pytest.mark.slow
 
 PAIRS, STEPS = 32, 1500
-SCALE = Scale(width=1 / 16, dim=64, frames=40, pictures="lite0")  # of a name its first 0.4 s
+SCALE = Scale(width=1 / 16, dim=64, frames=64, pictures="lite0")  # of a name its first 0.64 s
 
 
 @cache

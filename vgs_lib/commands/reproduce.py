@@ -73,7 +73,7 @@ def _measure(jobs: Callable[[], Iterator[tuple[Reproduction, Recipe]]]) -> int:
         with Bars("item") as bars:
             for event in reproduction.measure(plan):
                 bars.show(event.name, event.done, event.total)
-        steps = reproduction.times.steps(plan.name, reproduction.conditions)
+        steps = reproduction.times.steps(plan.name)
         print(f"{plan.name}: {reproduction.times.times[plan.name]}, {steps} steps in the budget")
     return 0
 

@@ -23,8 +23,8 @@ def write_example(
 ) -> Path:
     """Pictures of single things on different backgrounds, each named by a voice, and a ``captions.csv``.
 
-    The first picture of a thing is named by a person where a person read its English name, the others by synthetic
-    voices. A folder that has its table is left as it is: the table is written last.
+    The pictures are named by the training voices: people's English recordings are for validation and test alone. A
+    folder that has its table is left as it is: the table is written last.
 
     Args:
         stamps: where pictures and voices come from.
@@ -54,8 +54,7 @@ def write_example(
         scene = scenes[index]
         concept = scene.concepts[0][0]
         number = seen[concept.key] = seen.get(concept.key, 0) + 1
-        by_person = "en" in concept.people and number == 1
-        caption = scene.tell(0, "person-en" if by_person else None)
+        caption = scene.tell(0)
         stem = f"{concept.key.replace(' ', '-')}_{number}"
         Image.fromarray(scene.picture).save(folder / f"{stem}.png")
         write_sound(folder / f"{stem}.wav", caption.waveform)

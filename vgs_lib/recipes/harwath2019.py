@@ -71,7 +71,7 @@ SYSTEMS = (
         fit=replace(_FIT, learning_rate=1e-2),
         initial="sound-classes",
         document="harwath2019, Table 2",
-        chosen="The classes of about a hundred natural sounds stand in for AudioSet's.",
+        chosen="The classes of about eighty natural sounds stand in for AudioSet's.",
     ),
     _system("misa-shn", "misa", "shn", "harwath2019, section 4.4: impractical there, made possible here"),
     _system("sima-shn", "sima", "shn", "harwath2019, section 4.4: impractical there, made possible here"),

@@ -12,7 +12,8 @@ PRETRAINED = ("whisper", "torchaudio")  # their hidden sizes are given
 class Scale:
     """How large a system is built.
 
-    width: share of the hidden channels of both encoders. dim: embedding size; None leaves the document's.
+    width: share of the hidden channels of the speech side; the picture side stands on its backbone.
+    dim: embedding size; None leaves the document's.
     frames: most input frames of a caption, the rest is cut off; None leaves the document's limit.
     pictures: a frozen picture backbone with pretrained weights that takes the place of the document's, its maps
         normalised channel by channel; None leaves it.
