@@ -5,7 +5,7 @@
 #
 # **You will** read a training dashboard; start, pause, stop and resume runs; see a model learn in two minutes what takes [stamps-demo](../checkpoints/stamps-demo/README.md) fifty; compare three losses and three similarities on the same data; write the loss yourself; and train a model of your own on a folder of your own pictures and recordings.
 #
-# **You need** [00_tour](00_tour.ipynb) and [01_data](01_data.ipynb); logarithms for two of the exercises. **It takes** 45 minutes; the cells run in about two and a half minutes on two cores.
+# **You need** [00_tour](00_tour.ipynb) and [01_data](01_data.ipynb); logarithms for two of the exercises. **It takes** 45 minutes; the cells run in a minute and a half on two cores, and a minute longer when the frozen features are computed for the first time.
 #
 # **How:** choose *Run > Run All Cells* and scroll to the dashboard: the curves move while you read. Exercises say what is still missing.
 
