@@ -105,6 +105,9 @@ def test_a_validation_split_is_taken_as_it_is(tmp_path):
     assert len(study_of(path, num_validation=3).division.validation) == 3
     write_manifest([*entries, replace(entries[0], split="train")], path)
     assert "1 picture is in 'train' too" in study_of(path).said
+    assert "1 recording is in 'train' too" in study_of(path).said
+    write_manifest(entries, path)
+    assert "too" not in study_of(path).said
 
 
 def test_pairs_that_show_or_say_the_same_are_no_impostors_and_count_as_found(tmp_path):

@@ -95,6 +95,9 @@ def divide(manifest: Manifest, *, name: str, share: float = 0.2, most: int = 100
             said += (
                 f" ({number} in 'train' too, so that recall tells of recordings not heard, not of pictures not seen)"
             )
+        if heard := {marks[entry.audio] for entry in train} & {marks[entry.audio] for entry in held}:
+            number = "1 recording is" if len(heard) == 1 else f"{len(heard)} recordings are"
+            said += f" ({number} in 'train' too: recall is too good where these are found)"
     else:
         train, held = _hold_out(train, marks, share, seed)
         said = f"{share:.0%} of the pictures, held out because the manifest has no split 'validation'"
