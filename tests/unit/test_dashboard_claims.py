@@ -1,40 +1,12 @@
 """One run at a time, in one process and in two, and never two in one folder."""
 
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
-from toy_study import ToyStudy
+from toy_study import ToyStudy, losses, training_process, until
 
 from vgs_lib.errors import TrainingError
 from vgs_lib.training_history import Run, read_run
 from vgs_lib.widgets.training_controller import TrainingController
 from vgs_lib.widgets.training_runs import claim, free_name, release, training
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.005)
-
-
-def losses(run: Run) -> list[float]:
-    return run.curve("loss")[1]
-
-
-def training_process(folder: Path) -> subprocess.Popen:
-    """Another process that trains the run "one" slowly."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import torch; torch.set_num_threads(1)\n"
-        "from toy_study import ToyStudy\n"
-        "from vgs_lib.widgets.training_controller import TrainingController\n"
-        f"TrainingController(ToyStudy(pause=0.2), {str(folder)!r}).train(name='one')\n"
-    )
-    return subprocess.Popen([sys.executable, "-c", code])
 
 
 @pytest.fixture

@@ -6,20 +6,15 @@ import pytest
 import tiny_manifest
 import torch
 from tiny_commands import RECIPE, check_refused, run
-from tiny_training import TinyImages, losses_of
+from tiny_manifest import build_tiny, prepared, study_of
+from tiny_training import losses_of
 
 from vgs_lib.checkpoints import load_model, read_config, save_model
-from vgs_lib.data.banks import Filling
-from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import TrainingError
-from vgs_lib.manifest_study import ManifestStudy
-from vgs_lib.model import DualEncoder
 from vgs_lib.seeds import seeded
-from vgs_lib.study import FIRST_WORDS, recalls
+from vgs_lib.study import recalls
 from vgs_lib.training import ResumedEvent, StepEvent, fit
 from vgs_lib.widgets.training_controller import TrainingController
-
-SPLITS = lambda number: "validation" if number == 0 else "train"
 
 
 @pytest.fixture(autouse=True)
@@ -29,26 +24,7 @@ def own_banks(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny_model(monkeypatch):
-    """A tiny model instead of the one that the recipe names; half of it is a frozen "package"."""
-
-    def build(plan):
-        return DualEncoder(TinyImages(dropout=0.0), DAVEnet(width=1 / 32, dim=8), temperature=0.2)
-
-    monkeypatch.setattr("vgs_lib.manifest_study.build_model", build)
-
-
-def study_of(path, *, steps=6, batch_size=8, **options):
-    fit_settings = replace(FIRST_WORDS.fit, steps=steps, warmup_steps=0, evaluate_every=3, device="cpu")
-    data = replace(FIRST_WORDS.data, batch_size=batch_size)
-    base = replace(FIRST_WORDS, data=data, fit=fit_settings)
-    return ManifestStudy(path, base=base, **{"size": 64, "takes": 2} | options)
-
-
-def prepared(study, **changes):
-    made = study.prepare(replace(study.base, fit=replace(study.base.fit, **changes)))
-    events = list(made.batches.fill())
-    assert all(isinstance(event, Filling) for event in events)
-    return made
+    monkeypatch.setattr("vgs_lib.manifest_study.build_model", build_tiny)
 
 
 def test_it_learns_to_tell_new_pictures_of_known_things(tmp_path, tiny_model):

@@ -1,6 +1,10 @@
 """A study small enough to be trained in a second: the tiny model and batches of ``tiny_training``, steps that wait."""
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from tiny_training import SETTINGS, TinyBatches, make_model
@@ -11,6 +15,7 @@ from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Part, Recipe
 from vgs_lib.study import Prepared
 from vgs_lib.training import ScoreLoss
+from vgs_lib.training_history import Run
 
 
 class ToyBatches(TinyBatches):
@@ -58,3 +63,26 @@ class ToyStudy:
             lambda model: {"speech_to_image_r10": float(torch.sigmoid(model.logit_scale.detach() * 10 - 27))},
             {"speech_to_image_r10": 0.1},
         )
+
+
+def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.005)
+
+
+def losses(run: Run) -> list[float]:
+    return run.curve("loss")[1]
+
+
+def training_process(folder: Path) -> subprocess.Popen:
+    """Another process that trains the run "one" slowly."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import torch; torch.set_num_threads(1)\n"
+        "from toy_study import ToyStudy\n"
+        "from vgs_lib.widgets.training_controller import TrainingController\n"
+        f"TrainingController(ToyStudy(pause=0.2), {str(folder)!r}).train(name='one')\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code])

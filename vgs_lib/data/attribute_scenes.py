@@ -23,7 +23,7 @@ from vgs_lib.data.attribute_design import SPLITS, Design, design
 from vgs_lib.data.attribute_layout import boxes
 from vgs_lib.data.attribute_speech import AttributeSpeech, present
 from vgs_lib.data.attributes import COLOURS, NOUNS, PLACES, SIZES, Description, recolour
-from vgs_lib.data.scenes import OPENINGS, Caption, SceneObject, Word, generator
+from vgs_lib.data.scenes import OPENINGS, Caption, DrawnAndTold, SceneObject, Word, generator, paste
 from vgs_lib.data.stamps import Concept, Stamps
 from vgs_lib.errors import DataError
 
@@ -143,7 +143,7 @@ class AttributeScenes:
 
 
 @dataclass(frozen=True)
-class AttributeScene:
+class AttributeScene(DrawnAndTold):
     """One scene; its picture, objects and caption are made when first asked for."""
 
     scenes: AttributeScenes
@@ -173,43 +173,11 @@ class AttributeScene:
         canvas, objects = canvas.copy(), []
         shapes = [owner.stamps.picture(concept.id).shape[:2] for concept, _ in self.things]
         descriptions = [description for _, description in self.things]
-        for (concept, description), (x, y, width, height) in zip(
-            self.things, boxes(rng, shapes, descriptions, owner.size), strict=True
-        ):
+        for (concept, description), box in zip(self.things, boxes(rng, shapes, descriptions, owner.size), strict=True):
             picture = Image.fromarray(recolour(owner.stamps.picture(concept.id), description.colour))
-            stamp = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
-            alpha = stamp[..., 3:].astype(np.float32) / 255
-            window = (slice(y, y + height), slice(x, x + width))
-            canvas[window] = np.rint(alpha * stamp[..., :3] + (1 - alpha) * canvas[window]).astype(np.uint8)
-            mask = np.zeros((owner.size, owner.size), dtype=bool)
-            mask[window] = alpha[..., 0] > 0.5
+            mask = paste(canvas, picture, box)
             objects.append(DescribedObject(concept.id, description.text, mask, not objects, description=description))
         return canvas, tuple(objects)
-
-    @property
-    def picture(self) -> np.ndarray:
-        """The picture, uint8 [H, W, 3]."""
-        return self._drawn[0]
-
-    @property
-    def objects(self) -> tuple[DescribedObject, ...]:
-        """The things in the picture with their masks, the described one first; they never overlap."""
-        return self._drawn[1]
-
-    @cached_property
-    def caption(self) -> Caption:
-        """The spoken caption of this scene, by one voice of the split."""
-        return self.tell(0)
-
-    @property
-    def waveform(self) -> np.ndarray:
-        """The caption's sound, float32 [N] at 16 kHz."""
-        return self.caption.waveform
-
-    @property
-    def words(self) -> tuple[DescribingWord, ...]:
-        """The caption's words with their times."""
-        return self.caption.words
 
     def tell(self, take: int, speaker: str | None = None) -> Caption:
         """The caption told for the ``take``-th time: other pauses, and by default another voice.

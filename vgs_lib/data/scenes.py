@@ -118,8 +118,49 @@ class Scenes:
         return [names[i] for i in order]
 
 
+class DrawnAndTold:
+    """What a scene gives that draws itself (``_drawn``) and tells itself (``tell``); made when first asked for."""
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The picture, uint8 [H, W, 3]."""
+        return self._drawn[0]
+
+    @property
+    def objects(self) -> tuple:
+        """The things in the picture with their masks; they never overlap."""
+        return self._drawn[1]
+
+    @cached_property
+    def caption(self) -> Caption:
+        """The spoken caption of this scene, by one voice of the split."""
+        return self.tell(0)
+
+    @property
+    def waveform(self) -> np.ndarray:
+        """The caption's sound, float32 [N] at 16 kHz."""
+        return self.caption.waveform
+
+    @property
+    def words(self) -> tuple:
+        """The caption's words with their times."""
+        return self.caption.words
+
+
+def paste(canvas: np.ndarray, picture: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Put an RGBA picture into ``box`` (x, y, width, height) of ``canvas``, uint8 [H, W, 3], in place; its mask."""
+    x, y, width, height = box
+    stamp = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+    alpha = stamp[..., 3:].astype(np.float32) / 255
+    window = (slice(y, y + height), slice(x, x + width))
+    canvas[window] = np.rint(alpha * stamp[..., :3] + (1 - alpha) * canvas[window]).astype(np.uint8)
+    mask = np.zeros(canvas.shape[:2], dtype=bool)
+    mask[window] = alpha[..., 0] > 0.5
+    return mask
+
+
 @dataclass(frozen=True)
-class Scene:
+class Scene(DrawnAndTold):
     """One scene; its picture, objects and caption are made when first asked for."""
 
     scenes: Scenes
@@ -141,39 +182,9 @@ class Scene:
             picture = owner.stamps.picture(concept.id)
             x, y, width, height = _place(rng, picture.shape[:2], owner.size, len(self.concepts), taken)
             taken.append((x, y, width, height))
-            stamp = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
-            alpha = stamp[..., 3:].astype(np.float32) / 255
-            window = (slice(y, y + height), slice(x, x + width))
-            canvas[window] = np.rint(alpha * stamp[..., :3] + (1 - alpha) * canvas[window]).astype(np.uint8)
-            mask = np.zeros((owner.size, owner.size), dtype=bool)
-            mask[window] = alpha[..., 0] > 0.5
+            mask = paste(canvas, Image.fromarray(picture), (x, y, width, height))
             objects.append(SceneObject(concept.id, concept.text, mask, mentioned))
         return canvas, tuple(objects)
-
-    @property
-    def picture(self) -> np.ndarray:
-        """The picture, uint8 [H, W, 3]."""
-        return self._drawn[0]
-
-    @property
-    def objects(self) -> tuple[SceneObject, ...]:
-        """The stamps in the picture with their masks; they never overlap."""
-        return self._drawn[1]
-
-    @cached_property
-    def caption(self) -> Caption:
-        """The spoken caption of this scene, by one voice of the split."""
-        return self.tell(0)
-
-    @property
-    def waveform(self) -> np.ndarray:
-        """The caption's sound, float32 [N] at 16 kHz."""
-        return self.caption.waveform
-
-    @property
-    def words(self) -> tuple[Word, ...]:
-        """The caption's words with their times."""
-        return self.caption.words
 
     def tell(self, take: int, speaker: str | None = None) -> Caption:
         """The caption told for the ``take``-th time: another order, other pauses, and by default another voice.
