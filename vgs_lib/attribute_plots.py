@@ -84,22 +84,23 @@ def compared_figure(figures: Mapping[str, Mapping[str, Any]], *, title: str) -> 
 
 
 def gamma_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
-    """Recall at 1 among 1,000 test scenes over gamma, with intervals, of records of the experiment "gamma"."""
-    drawn = Figure(figsize=(8, 3.6), dpi=72, layout="constrained")
-    axes = drawn.add_subplot()
+    """R@1 of seen and unseen colour pairs over gamma, with intervals over queries, of the experiment "gamma"."""
+    drawn = Figure(figsize=(9.6, 3.4), dpi=72, layout="constrained")
     ordered = sorted(records, key=gamma_of)
-    for way, colour, marker in zip(WAYS, LINES, "os", strict=False):
-        figures = [record["figures"]["1000 scenes"][way] for record in ordered]
-        middle = np.array([one["r1"] for one in figures])
-        ends = np.abs(np.array([one["r1_ci"] for one in figures]).T - middle)
-        gammas = [gamma_of(record) for record in ordered]
-        axes.errorbar(gammas, middle, ends, color=colour, marker=marker, capsize=3, label=ARROWS[way])
-    axes.axhline(0.001, color="0.4", linestyle="--", label="chance (.001)")
-    axes.set(xscale="log", xlabel="gamma (no unit, logarithmic)", ylabel="R@1 (share of 1,000 scenes)")
-    axes.set_xticks([gamma_of(record) for record in ordered], [f"{gamma_of(record):g}" for record in ordered])
-    axes.minorticks_off()
-    axes.set_title("The smoothing factor of the matching loss, 95 % intervals")
-    axes.legend(fontsize=9)
+    gammas = [gamma_of(record) for record in ordered]
+    for way, axes in zip(WAYS, drawn.subplots(1, 2, sharey=True), strict=True):
+        for name, colour, marker in zip(("seen", "unseen"), LINES, "os", strict=False):
+            figures = [record["figures"][name]["colour"][way] for record in ordered]
+            middle = np.array([one["r1"] for one in figures])
+            ends = np.abs(np.array([one["r1_ci"] for one in figures]).T - middle)
+            axes.errorbar(gammas, middle, ends, color=colour, marker=marker, capsize=3, label=f"{name} pairs")
+        chance = figures[0]["r1_chance"]
+        axes.axhline(chance, color="0.4", linestyle="--", label=f"chance ({chance:.3f})")
+        axes.set(xscale="log", xlabel="gamma (no unit, logarithmic)", title=ARROWS[way], ylim=(0, None))
+        axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas])
+        axes.minorticks_off()
+    drawn.axes[0].set_ylabel("R@1 (share), 95 % intervals")
+    drawn.axes[0].legend(fontsize=9)
     return drawn
 
 

@@ -7,7 +7,7 @@ and on pairs it was not, with the same chance level (:mod:`vgs_lib.data.attribut
 Legend: B scenes, Q queries, C candidates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,7 @@ class AttributeStudy:
 
     The judge gives recall at 1 and 10 both ways on ``per_class`` scenes of each class of ``validation``, and with
     ``unseen_`` before the name on those of ``validation-unseen``. ``places`` and ``nouns`` as in `AttributeScenes`.
+    ``held_out``: further scenes whose frozen features are to be computed before training.
     """
 
     options: Mapping[str, Mapping[str, Any]] = OPTIONS
@@ -53,8 +54,9 @@ class AttributeStudy:
         places: bool = False,
         nouns: tuple[str, ...] = NOUNS,
         size: int = 224,
+        held_out: Sequence[AttributeHeldOut] = (),
     ):
-        self.stamps, self.base = stamps, base
+        self.stamps, self.base, self._held_out = stamps, base, held_out
         self._options = {"places": places, "nouns": nouns, "size": size}
         self.validation = {
             prefix: AttributeHeldOut(self.scenes(f"validation{ending}"), per_class)
@@ -69,7 +71,7 @@ class AttributeStudy:
         """The model of ``plan`` as it is before its first step, its batches and its judge."""
         with seeded(plan.fit.seed, "model"):
             model = build_model(plan)
-        held_out = tuple(self.validation.values())
+        held_out = (*self.validation.values(), *self._held_out)
         batches = AttributeBatches(
             model.eval(), self.scenes("train", seed=plan.data.seed), plan.data, held_out=held_out
         )

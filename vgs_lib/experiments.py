@@ -4,11 +4,8 @@
 its terms, so that harwath2019's Fig. 5 can be drawn from any of them.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from vgs_lib import leaderboard
 from vgs_lib.conditions import Conditions
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Part, Recipe, recipe
@@ -32,7 +29,8 @@ class Run:
 class Experiment:
     """What is compared.
 
-    minutes: of training for each run, where no other budget is given. found: what the document found, and ``source``
+    minutes: of training for each run, where no other budget is given. claims: pairs of runs of which the document found
+    the first better. described: on described things instead of scenes. found: what the document found, and ``source``
     where it says so. note: how this differs from what the document did.
     """
 
@@ -43,6 +41,8 @@ class Experiment:
     source: str
     note: str
     parts: tuple[Run, ...]
+    claims: tuple[tuple[str, str], ...]
+    described: bool = False
 
     def runs(self, base: Conditions | None = None) -> list[tuple[Recipe, Conditions]]:
         """Each recipe with its conditions: ``base``, or the usual ones with this experiment's minutes."""
@@ -111,6 +111,14 @@ _SMALL_NOTE = (
     "trained whole; from ImageNet they are 224 x 224 and EfficientNet-Lite0 is frozen, so that its advantage is the "
     "network's and the weights' together. About eighty natural sounds stand in for two million videos and for AudioSet."
 )
+_DESCRIBED_NOTE = (
+    "The document measures on birds and flowers of unseen classes; here it is described things, where the pair of a "
+    "colour and a noun is new and nothing else."
+)
+_WITHOUT = tuple(
+    f"tian2020-{what}"
+    for what in ("triplet", "no-attention", "no-image-attention", "no-speech-attention", "attention-b4")
+)
 
 EXPERIMENTS: dict[str, Experiment] = {
     one.name: one
@@ -125,6 +133,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "ni2018 compares sampled triplets with three anchors; the other losses are those of the later documents, "
             "on the same network.",
             _losses(),
+            (("ni2018-three-anchor-triplet", "ni2018-sampled-triplet"),),
         ),
         Experiment(
             "similarities",
@@ -136,6 +145,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "The document's rows begin with natural sounds. MISA and SIMA with mined impostors, which it calls "
             "computationally impractical, are here beside the rest.",
             _named(*(f"harwath2019-{kind}{loss}" for loss in ("", "-shn") for kind in ("sisa", "misa", "sima"))),
+            (
+                ("harwath2019-misa", "harwath2019-sisa"),
+                ("harwath2019-sisa", "harwath2019-sima"),
+                ("harwath2019-sisa-shn", "harwath2019-sisa"),
+            ),
         ),
         Experiment(
             "pretraining",
@@ -146,6 +160,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             "harwath2019, section 5.1, Table 2",
             _SMALL_NOTE + " The fourth run has ImageNet's pictures and a speech side with random weights.",
             _pretraining(),
+            (
+                ("sisa-shn-natural-sounds", "sisa-shn-random"),
+                ("sisa-shn-imagenet-sound-classes", "sisa-shn-natural-sounds"),
+            ),
         ),
         Experiment(
             "data-amount",
@@ -156,6 +174,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "harwath2019, section 5.2, Fig. 6",
             _SMALL_NOTE + " Every run has the same time, so fewer scenes are seen more often.",
             _amounts(),
+            tuple(
+                (f"{better}-{100 * share:.0f}-percent", f"random-{100 * share:.0f}-percent")
+                for better in ("natural-sounds", "imagenet-sound-classes")
+                for share in SHARES
+            ),
         ),
         Experiment(
             "gamma",
@@ -163,8 +186,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             3.0,
             "Recall at 1 rises and falls again between gamma 1 and 100, is best from 10 to 20, and peaks at 13.",
             "tian2020, section 5.4.1, Figures 5.1 and 5.2",
-            "The document measures on birds and flowers.",
+            _DESCRIBED_NOTE,
             _gammas(),
+            tuple(("tian2020-gamma-13", f"tian2020-gamma-{gamma}") for gamma in GAMMAS if gamma != 13),
+            described=True,
         ),
         Experiment(
             "ablations",
@@ -173,15 +198,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Every part helps, the loss most, the speech side's attention more than the pictures'; CBAM is best behind "
             "block 3.",
             "tian2020, sections 5.4.4 and 5.4.5, Tables 5.6 and 5.7",
-            "The document measures on birds and flowers; here CBAM weights the maps of a frozen network.",
-            _named(
-                "tian2020",
-                "tian2020-triplet",
-                "tian2020-no-attention",
-                "tian2020-no-image-attention",
-                "tian2020-no-speech-attention",
-                "tian2020-attention-b4",
-            ),
+            _DESCRIBED_NOTE + " CBAM weights the maps of a frozen network.",
+            _named("tian2020", *_WITHOUT),
+            tuple(("tian2020", name) for name in _WITHOUT),
+            described=True,
         ),
     )
 }
@@ -192,18 +212,3 @@ def experiment(name: str) -> Experiment:
     if name not in EXPERIMENTS:
         raise TrainingError(f"no experiment is called {name!r}; there are {', '.join(EXPERIMENTS)}")
     return EXPERIMENTS[name]
-
-
-def page(one: Experiment, records: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown page: what was compared and how, what the document found, and our table in the experiment's order."""
-    conditions, made = records[0]["conditions"], records[0]["machine"]
-    setup = (
-        f"Each run trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time), on "
-        "Spoken Stamps and under the conditions of systems.md; time in which encoders were trained beforehand is not "
-        "counted. "
-        f"{one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` with {made['threads']} threads of "
-        f"{made['processor']}, torch {made['torch']}."
-    )
-    theirs = f"On other data the document found: {one.found} ({one.source})"
-    order = [part.recipe.name for part in one.parts]
-    return "\n\n".join([f"# {one.title}", setup, theirs, leaderboard.table(records, order=order)]) + "\n"

@@ -16,6 +16,8 @@ from vgs_lib.errors import DataError
 WAYS = ("speech_to_image", "image_to_speech")
 ARROWS = {"speech_to_image": "S→I", "image_to_speech": "I→S"}
 FIGURES = ("r1", "r5", "r10", "median_rank")
+HEADS = ("R@1", "R@5", "R@10", "median rank")
+MAP = ("mAP@50", "map50")
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,39 @@ def read_records(folder: Path | str) -> list[dict[str, Any]]:
 
 
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as one flat row of the table: recall and rank of 1,000 test scenes, mAP@50 of names, cost."""
+    """A record as one flat row of the table: the figures of its benchmark, and what they cost.
+
+    Of scenes: recall and rank of 1,000 test scenes, mAP@50 of names, pointing. Of described things: R@1 and mAP@50 of
+    the queries whose colour and noun were trained together ("seen") and of those that never were ("unseen").
+    """
     figures = record["figures"]
     flat: dict[str, Any] = {"system": record["system"], "seed": record["seed"]}
+    flat["trained_as"] = record.get("trained_as")
+    flat |= _described(figures) if "unseen" in figures else _scenes(figures)
+    flat |= {f"{name}_parameters": record["parameters"][name] for name in ("trained", "all")}
+    return flat | {"steps": record["steps"], "core_minutes": round(record["seconds"] / 60, 1)}
+
+
+def _scenes(figures: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
     for way in WAYS:
         scenes = figures["1000 scenes"][way]
         flat |= {f"{way}_{name}": scenes[name] for name in FIGURES}
         flat |= {f"{way}_r10_low": scenes["r10_ci"][0], f"{way}_r10_high": scenes["r10_ci"][1]}
         flat[f"{way}_map50"] = figures["words"][way]["map50"]
     flat["pointing"] = figures.get("pointing", {}).get("pointing")
-    flat |= {f"{name}_parameters": record["parameters"][name] for name in ("trained", "all")}
-    return flat | {"steps": record["steps"], "core_minutes": round(record["seconds"] / 60, 1)}
+    return flat
+
+
+def _described(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        f"{way}_{pairs}_{name}{end}": value
+        for way in WAYS
+        for pairs in ("seen", "unseen")
+        for name in ("r1", "map50")
+        for found in [figures[pairs]["colour"][way]]
+        for end, value in zip(("", "_low", "_high"), (found[name], *found[f"{name}_ci"]), strict=True)
+    }
 
 
 def write_csv(records: Iterable[Mapping[str, Any]], file: Path) -> None:
@@ -78,28 +102,42 @@ def write_csv(records: Iterable[Mapping[str, Any]], file: Path) -> None:
         writer.writerows(rows)
 
 
-def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None = None) -> str:
-    """A Markdown table, the best recall at 10 (mean of both ways) first; several seeds of a system make one line.
+# Columns of a table, head and key of the row, by what is judged.
+_SCENE_COLUMNS = [
+    *((f"{ARROWS[w]} {head}", f"{w}_{key}") for w in WAYS for head, key in (*zip(HEADS, FIGURES, strict=True), MAP)),
+    ("pointing", "pointing"),
+]
+_DESCRIBED_COLUMNS = [
+    (f"{ARROWS[way]} {head}, {pairs}", f"{way}_{pairs}_{key}")
+    for way in WAYS
+    for head, key in (("R@1", "r1"), MAP)
+    for pairs in ("seen", "unseen")
+]
 
-    Of several seeds the mean is shown with the smallest and the largest value. ``order``: the systems in this order
-    instead, and only these.
+
+def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None = None) -> str:
+    """A Markdown table, one line for each system, of records of one benchmark.
+
+    The best comes first by the mean of both ways, of recall at 10 or, on described things, of recall at 1 of unseen
+    pairs. Of several seeds the mean is shown with the smallest and the largest value. ``order``: the systems in this
+    order instead, and only these.
     """
     systems: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         systems.setdefault(record["system"], []).append(row(record))
-    heads = ["system", "seeds"]
-    heads += [f"{ARROWS[way]} {name}" for way in WAYS for name in ("R@1", "R@5", "R@10", "median rank", "mAP@50")]
-    heads += ["pointing", "trained parameters", "steps", "core minutes"]
-    ordered = sorted(systems.items(), key=lambda item: -sum(_mean(item[1], f"{way}_r10") for way in WAYS))
+    described = any(f"{WAYS[0]}_unseen_r1" in rows[0] for rows in systems.values())
+    columns, by = (_DESCRIBED_COLUMNS, "unseen_r1") if described else (_SCENE_COLUMNS, "r10")
+    heads = ["system", "seeds", *(head for head, _ in columns), "trained parameters", "steps", "core minutes"]
+    ordered = sorted(systems.items(), key=lambda item: -sum(_mean(item[1], f"{way}_{by}") for way in WAYS))
     if order is not None:
         ordered = [(system, systems[system]) for system in order if system in systems]
-    lines = [_line(heads), _line(["---"] * len(heads))]
+    lines = [line(heads), line(["---"] * len(heads))]
     for system, rows in ordered:
-        cells = [system, str(len(rows))]
-        for way in WAYS:
-            cells += [_cell(rows, f"{way}_{name}") for name in (*FIGURES, "map50")]
-        cells += [_cell(rows, "pointing"), f"{rows[0]['trained_parameters']:,}"]
-        lines.append(_line([*cells, f"{_mean(rows, 'steps'):,.0f}", f"{_mean(rows, 'core_minutes'):.1f}"]))
+        twin = rows[0]["trained_as"]
+        cells = [f"{system} (the run of {twin})" if twin else system, str(len(rows))]
+        cells += [_cell(rows, key) for _, key in columns]
+        cells += [f"{rows[0]['trained_parameters']:,}", f"{_mean(rows, 'steps'):,.0f}"]
+        lines.append(line([*cells, f"{_mean(rows, 'core_minutes'):.1f}"]))
     return "\n".join(lines)
 
 
@@ -113,42 +151,11 @@ def published_table(systems: Sequence[str] | None = None) -> str:
     names = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "p1": "P@1", "p5": "P@5", "p10": "P@10"}
     names |= {"median_rank": "median rank", "map50": "mAP@50"}
     heads = ["system", "data", "initialisation", *(ARROWS[way] for way in WAYS), "source"]
-    lines = [_line(heads), _line(["---"] * len(heads))]
+    lines = [line(heads), line(["---"] * len(heads))]
     for (system, data, initialisation, source), values in groups.items():
         ways = [", ".join(f"{names[figure]} {v:g}" for (d, figure), v in values.items() if d == way) for way in WAYS]
-        lines.append(_line([system, data, initialisation, *ways, source]))
+        lines.append(line([system, data, initialisation, *ways, source]))
     return "\n".join(lines)
-
-
-def page(records: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown page: our table with how it was made, then the published figures of the same systems."""
-    conditions, made = records[0]["conditions"], records[0]["machine"]
-    scale = conditions["scale"]
-    intro = (
-        f"Every system trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time) "
-        "on Spoken Stamps and under equal conditions: batches "
-        f"of {conditions['data']['batch_size']}, hidden channels times {scale['width']:g}, embeddings of "
-        f"{scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one optimizer. Recall and median rank "
-        "are of 1,000 test scenes of one to four things, told by voices never trained on (chance R@1 .001, R@10 .010, "
-        "median rank 500.5); mAP@50 is of 1,000 single names, where every picture of the same name is right. "
-        f"Made by `python -m vgs_lib reproduce` with {made['threads']} threads of {made['processor']}, torch "
-        f"{made['torch']}."
-    )
-    intro += (
-        " Time in which encoders were trained beforehand is not counted, and all systems see pictures through the same "
-        "network trained on ImageNet, whatever a name says of its beginning."
-    )
-    if odd := sorted({r["system"] for r in records if r["conditions"] != conditions or r.get("steps_were_asked_for")}):
-        intro += f" Trained under other conditions than the first line's: {', '.join(odd)}."
-    theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
-    bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
-    systems = list(dict.fromkeys(bases))  # the published rows name what a system began with in a column
-    return (
-        "\n\n".join(
-            ["# Systems on Spoken Stamps", intro, table(records), "## Published", theirs, published_table(systems)]
-        )
-        + "\n"
-    )
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
@@ -164,5 +171,5 @@ def _cell(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     return mean if len(values) == 1 else f"{mean} ({show(min(values))} to {show(max(values))})"
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"

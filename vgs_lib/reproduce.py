@@ -1,6 +1,6 @@
-"""Trains the systems of the documents under equal conditions on Spoken Stamps and records what each one reaches.
+"""Trains the systems of the documents under equal conditions on a benchmark and records what each one reaches.
 
-The published figures are of other data and are never mixed in.
+The benchmark is our data; the published figures are of other data and are never mixed in.
 
 A record is a JSON object in a folder, one for each system and seed; :mod:`vgs_lib.leaderboard` makes tables of them.
 """
@@ -10,44 +10,37 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vgs_lib import __version__, retrieval
+from vgs_lib import __version__
 from vgs_lib.budgets import StepTimes
 from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
-from vgs_lib.data.held_out import HeldOut
-from vgs_lib.data.scenes import Scenes
-from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.text_batches import reads_text
 from vgs_lib.errors import TrainingError
-from vgs_lib.evaluation import figures_of_maps, retrieval_figures
 from vgs_lib.machine import machine
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
-from vgs_lib.scene_study import SceneStudy, fitted
+from vgs_lib.scene_benchmark import Benchmark
+from vgs_lib.study import Study
 from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit
 
-NUM_SCENES = 1024  # of the test split: ni2018's protocol; harwath2019's takes the first 1,000, zhang2020's 100
-NUM_WORDS = 1000
+SAID = ("name", "document", "chosen")  # of a recipe, without any effect on its run
 
 
 class Reproduction:
     """Trains and judges systems one after another; a run that was cut off goes on.
 
-    stamps: the data set. runs: folder of the runs. records: folder of the records, one JSON file each.
+    benchmark: what they are trained on and judged by. runs: folder of the runs. records: folder of the records, one
+    JSON file each.
     """
 
-    def __init__(self, stamps: Stamps, conditions: Conditions, *, runs: Path, records: Path):
-        self.stamps, self.conditions, self.runs, self.records = stamps, conditions, Path(runs), Path(records)
+    def __init__(self, benchmark: Benchmark, conditions: Conditions, *, runs: Path, records: Path):
+        self.benchmark, self.conditions, self.runs, self.records = benchmark, conditions, Path(runs), Path(records)
         self.times = StepTimes(self.records.parent / f"{self.records.name}-step-times.json", conditions)
-        test = Scenes(stamps, "test")
-        self.scenes, self.words = HeldOut(test, NUM_SCENES), HeldOut(test, NUM_WORDS, words=True)
 
     def record_file(self, name: str, seed: int) -> Path:
         """Where the record of a system and seed is kept."""
@@ -84,10 +77,15 @@ class Reproduction:
         """Fill the banks, train, judge and write the record, yielding what happens; nothing is done where it is there.
 
         steps: of training; None takes as many as the budget holds by the measured step times, measured now where they
-        are not. A run that ``should_stop`` ends leaves a checkpoint and no record.
+        are not. A run that ``should_stop`` ends leaves a checkpoint and no record. A system that does not differ under
+        these conditions from one with a record, as zhang2020's with their three picture networks, is not trained again:
+        its record is that one's, and ``trained_as`` says so.
         """
         if (file := self.record_file(recipe.name, seed)).is_file():
             self._check(file, json.loads(file.read_text(encoding="utf-8"))["conditions"])
+            return
+        if steps is None and (twin := self._twin(recipe, seed)):
+            _write(file, twin)
             return
         study = self._study(recipe)
         folder = self._folder(recipe.name, seed)
@@ -121,14 +119,13 @@ class Reproduction:
                 record = self._record(recipe, plan, prepared.model.eval(), seed, history)
             _write(self.record_file(recipe.name, seed), record)
 
-    def _study(self, recipe: Recipe) -> SceneStudy:
-        held_out, pretraining = (self.scenes, self.words), self.conditions.pretraining
-        return SceneStudy(self.stamps, recipe, held_out=held_out, pretraining=pretraining)
+    def _study(self, recipe: Recipe) -> Study:
+        return self.benchmark.study(recipe, self.conditions.pretraining)
 
     def _plan(self, recipe: Recipe, *, steps: int, seed: int) -> Recipe:
-        return fitted(self.conditions.plan(recipe, steps=steps, seed=seed), self.stamps)
+        return self.benchmark.fitted(self.conditions.plan(recipe, steps=steps, seed=seed))
 
-    def _steps(self, study: SceneStudy, recipe: Recipe, seed: int, steps: int | None) -> int:
+    def _steps(self, study: Study, recipe: Recipe, seed: int, steps: int | None) -> int:
         """The steps of the run: as asked, as the run says that is there, or as many as the budget holds."""
         kept, folder = self._kept(recipe.name, seed), self._folder(recipe.name, seed)
         if kept is not None:
@@ -144,6 +141,22 @@ class Reproduction:
         _write(folder / "steps.json", {"steps": steps, "asked": asked, "conditions": self.conditions.to_dict()})
         return steps
 
+    def _twin(self, recipe: Recipe, seed: int) -> dict[str, Any] | None:
+        """The record of another system whose run would be the same, as this system's; None where there is none."""
+        if self._kept(recipe.name, seed) is not None:
+            return None
+        plan = self._plan(recipe, steps=1, seed=seed).to_dict()
+        said = {key: plan[key] for key in SAID}
+        what = plan.keys() - said.keys() - {"data", "fit"}  # those are the conditions'
+        for file in sorted(self.records.glob(f"*-{seed}.json")):
+            record = json.loads(file.read_text(encoding="utf-8"))
+            if record["steps_were_asked_for"] or record["conditions"] != self.conditions.to_dict():
+                continue
+            if all(plan[key] == record["plan"][key] for key in what):
+                plan = record["plan"] | said
+                return record | {"system": recipe.name, "plan": plan, "trained_as": record["system"]}
+        return None
+
     def _check(self, where: Path, conditions: dict[str, Any]) -> None:
         """:class:`TrainingError` if something there was made under other conditions."""
         ours = self.conditions.to_dict()
@@ -153,7 +166,7 @@ class Reproduction:
                 "and another VGS_RUNS"
             )
 
-    def _measure(self, study: SceneStudy, recipe: Recipe) -> None:
+    def _measure(self, study: Study, recipe: Recipe) -> None:
         if recipe.name not in self.times:
             self.times.measure(recipe.name, study, self._plan(recipe, steps=100, seed=0))
 
@@ -170,43 +183,12 @@ class Reproduction:
             "steps_were_asked_for": kept is not None and kept["asked"],
             "seconds": history[-1]["seconds"],
             "parameters": parameters_of(model),
-            "figures": self.judge(model),
-            "untrained": self._untrained(recipe, plan),
+            "figures": self.benchmark.judge(model),
+            "untrained": self.benchmark.untrained(plan),
             "history": thinned(history),
             "machine": machine(),
             "vgs_lib": __version__,
         }
-
-    @torch.no_grad()
-    def _untrained(self, recipe: Recipe, plan: Recipe) -> dict[str, Any]:
-        """The system before its first step on 100 scenes: the baselines "(R)" of zhang2020, Table 1."""
-        plan = replace(plan, initial="")
-        model = SceneStudy(self.stamps, recipe).prepare(plan).model
-        assert isinstance(model, DualEncoder)
-        return _both_ways(model.score(*self.scenes.embed(model.eval(), first=100)).cpu())
-
-    @torch.no_grad()
-    def judge(self, model: DualEncoder) -> dict[str, Any]:
-        """All figures of a model on the test split; ``ranks`` are those of each query among the first 1,000 scenes."""
-        image_maps, audio_maps, lengths = self.scenes.embed(model)
-        scores = model.score(image_maps, audio_maps, lengths).cpu()
-        trial = self.scenes.trial()
-        found: dict[str, Any] = {f"{n} scenes": _both_ways(scores[:n, :n]) for n in (100, 1000, 1024)}
-        if not model.pooled and not reads_text(model.audio_encoder):
-            maps = figures_of_maps(model, image_maps, audio_maps, lengths, trial, threshold=0.5)
-            found["pointing"] = {key: maps[key] for key in ("pointing", "pointing_ci", "pointing_chance")}
-        words = model.score(*self.words.embed(model)).cpu()
-        right = self.words.same_class
-        found["words"] = {
-            way: retrieval_figures(s, r, seed=0) | map_at_50(s, r)
-            for way, s, r in (("speech_to_image", words.T, right.T), ("image_to_speech", words, right))
-        }
-        first = scores[:1000, :1000]
-        found["ranks"] = {
-            "speech_to_image": retrieval.ranks(first.T).tolist(),
-            "image_to_speech": retrieval.ranks(first).tolist(),
-        }
-        return found
 
 
 @contextmanager
@@ -218,13 +200,6 @@ def exact_products() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def map_at_50(scores: torch.Tensor, right: torch.Tensor) -> dict[str, Any]:
-    """mAP@50 of queries (rows) with class relevance (tian2020, section 5.1.2), with its interval over queries."""
-    each = retrieval.average_precision(scores, right, at=50)
-    low, high = retrieval.bootstrap_interval(each, seed=0)
-    return {"map50": round(float(each.mean()), 4), "map50_ci": [round(low, 4), round(high, 4)]}
 
 
 def parameters_of(model: DualEncoder) -> dict[str, int]:
@@ -244,12 +219,6 @@ def thinned(history: list[dict], *, most: int = 100) -> list[dict]:
         }
         for part in parts
     ]
-
-
-def _both_ways(scores: torch.Tensor) -> dict[str, Any]:
-    right = torch.eye(len(scores), dtype=torch.bool)
-    ways = (("speech_to_image", scores.T), ("image_to_speech", scores))
-    return {way: retrieval_figures(s, right, seed=0) for way, s in ways}
 
 
 def _read_history(folder: Path) -> list[dict]:

@@ -165,7 +165,7 @@ from vgs_lib.viz import with_alt
 folder = Path(results) if results else paths.results_folder() / "systems"
 records = ranked(read_records(folder))
 print(missing(records, list(SYSTEMS), "python -m vgs_lib reproduce"))
-Markdown(leaderboard(records))
+Markdown(leaderboard(records) if records else "No records yet.")
 
 # %% [markdown]
 # **Predict first.** Before you look at the figure: which differences in the column R@10 would you dare to call differences? Each is a share of 1,000 queries.
@@ -206,6 +206,24 @@ Markdown(published_table(bases))
 # %% [markdown]
 # **Without code:** find two systems that one document compares with one another on one data set, and that both have a record here. Is the order the same? Do the intervals allow to say so?
 #
+# Then look at all such pairs at once. A pair is *decided* where the 95 % interval of our difference does not contain 0. [Kendall's tau](glossary.md#kendalls-tau) is the share of pairs in the document's order less the share of the others: 1 for the same order, 0 for no relation.
+#
+# **Predict first.** zhang2020, harwath2019 and tian2020 measured after days on graphics cards, ours had ten minutes on two cores. In how many of ten pairs will the order be the same?
+
+# %%
+from vgs_lib.agreement import orders
+from vgs_lib.agreement_tables import orders_table, reversals_table
+
+compared = orders(records)
+Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
+
+# %% [markdown]
+# And the pairs that come out the other way round, decided. For each, three explanations compete: ten minutes are too few for one of the two, our data ask for something else, or the document's difference was the draw of its test or its seed (none of them gives an interval). Which column of the leaderboard speaks for the first?
+
+# %%
+Markdown(reversals_table(compared))
+
+# %% [markdown]
 # ## 4. Query by query
 #
 # Two systems with the same recall need not find the same queries. Choose two, and a direction. Each point is a query: its place under one system along, under the other up. The shaded strips hold the queries that only one of them finds, and the lists below begin with those that the other one misses worst.

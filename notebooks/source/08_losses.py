@@ -224,13 +224,14 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from vgs_lib import leaderboard, paths
+from vgs_lib.agreement_tables import claims_table
 from vgs_lib.experiments import experiment
 from vgs_lib.leaderboard_figures import missing, recall_figure
 
 folder = Path(results) if results else paths.results_folder()
 
 # %% [markdown]
-# For each comparison, `known` says what the document found, how ours differs, and what is not trained yet.
+# For each comparison, `known` says what the document found, how ours differs, and what is not trained yet; `claims` puts each claim of the document beside our difference. With several seeds its interval is over seeds, with one over queries; a claim is *undecided* where the interval contains 0.
 
 
 # %%
@@ -240,6 +241,11 @@ def known(name):
     print(f"On other data the document found ({one.source}): {one.found}\n\n{one.note}\n")
     print(missing(records, names, f"python -m vgs_lib reproduce --experiment {name}"))
     return records, names
+
+
+def claims(name, records):
+    table = claims_table(records, experiment(name))
+    return Markdown(table or "No two of the runs that the document compares have records yet.")
 
 
 # %% [markdown]
@@ -264,6 +270,9 @@ Markdown(leaderboard.published_table(["ni2018-baseline", "ni2018-three-anchor"])
 # %%
 Markdown(comparison(by_loss, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet"))
 
+# %%
+claims("losses", by_loss)
+
 # %% [markdown]
 # ni2018 reports its gain without an interval, on 1,024 queries. How wide would one be for a recall of .09? (The standard error of a share $r$ of $n$ queries is $\sqrt{r(1-r)/n}$; two of them are .018.) Does the order here agree with the document's, disagree, or allow no answer?
 #
@@ -284,6 +293,9 @@ with_alt(figure, alt) if figure else "No records yet."
 
 # %%
 Markdown(leaderboard.published_table(names))
+
+# %%
+claims("similarities", by_similarity)
 
 # %%
 Markdown(comparison(by_similarity, "harwath2019-sisa-shn", "harwath2019-sisa"))
@@ -323,6 +335,9 @@ alt = "Recall at 10 by what the encoders begin with, with intervals"
 with_alt(recall_figure(by_start, title="Initialisation", order=names), alt) if by_start else "No records yet."
 
 # %%
+claims("pretraining", by_start)
+
+# %%
 Markdown(leaderboard.published_table(["harwath2019-sisa-shn"]))
 
 # %% [markdown]
@@ -342,6 +357,9 @@ with_alt(amount_figure(by_amount, series), alt) if by_amount else "No records ye
 
 # %%
 Markdown(leaderboard.table(by_amount, order=names))
+
+# %%
+claims("data-amount", by_amount)
 
 # %% [markdown]
 # **Without code:** the vertical lines are intervals over queries. Which claims about the *shape* of a curve (it rises, it levels off, it is steeper than the other) do they allow? What would a second seed add?

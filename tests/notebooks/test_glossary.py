@@ -7,10 +7,10 @@ GLOSSARY = Path(__file__).resolve().parents[2] / "notebooks" / "glossary.md"
 TERMS = """
 attention attribute-object-pair average-precision baseline batch bootstrap-interval caption cbam chance-level
 checkpoint cmpm co-segmentation connected-component cross-attention embedding faiss faithfulness frame front-end
-grad-cam gradient-norm heatmap hop-length impostor infonce iod iot iou leakage learning-rate log-mel manifest map mask
-matchmap mcnemar-test median-rank mel-scale mfcc misa pointing re-ranking recall-at-k recipe road saliency semi-hard
-sima sisa smoothing-factor spectrogram split temperature three-anchor threshold transcript triplet-loss utterance
-voice
+grad-cam gradient-norm heatmap hop-length impostor infonce iod iot iou kendalls-tau leakage learning-rate log-mel
+manifest map mask matchmap mcnemar-test median-rank mel-scale mfcc misa pointing re-ranking recall-at-k recipe road
+saliency semi-hard sima sisa smoothing-factor spectrogram split temperature three-anchor threshold transcript
+triplet-loss utterance voice
 """
 
 

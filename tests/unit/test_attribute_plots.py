@@ -89,13 +89,16 @@ def test_curves_of_a_run(tmp_path):
 
 def test_recall_over_gamma_in_order():
     def record(gamma, r1):
-        figures = {way: {"r1": r1, "r1_ci": [r1 - 0.01, r1 + 0.02]} for way in WAYS}
-        return {"plan": {"loss": {"options": {"gamma": gamma}}}, "figures": {"1000 scenes": figures}}
+        found = {
+            name: {"colour": {way: {"r1": x, "r1_ci": [x - 0.01, x + 0.02], "r1_chance": 0.01} for way in WAYS}}
+            for name, x in (("seen", r1), ("unseen", r1 / 2))
+        }
+        return {"plan": {"loss": {"options": {"gamma": gamma}}}, "figures": found}
 
     drawn = gamma_figure([record(100.0, 0.1), record(1.0, 0.2), record(13.0, 0.3)])
-    line = drawn.axes[0].lines[0]
-    assert list(line.get_xdata()) == [1, 13, 100] and list(line.get_ydata()) == [0.2, 0.3, 0.1]
-    assert figure_png(drawn)
+    seen, unseen = (container.lines[0] for container in drawn.axes[1].containers)
+    assert list(seen.get_xdata()) == [1, 13, 100] and list(seen.get_ydata()) == [0.2, 0.3, 0.1]
+    assert list(unseen.get_ydata()) == [0.1, 0.15, 0.05] and figure_png(drawn)
 
 
 def test_places_and_frames_are_drawn_in_one_range():

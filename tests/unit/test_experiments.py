@@ -20,6 +20,7 @@ from vgs_lib.experiments import EXPERIMENTS, GAMMAS, SHARES, Run, experiment
 from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Scale, build_model
 from vgs_lib.reproduce import Reproduction
+from vgs_lib.scene_benchmark import SceneBenchmark
 from vgs_lib.training import FitSettings, StoppedEvent
 
 TINY = Conditions(
@@ -36,7 +37,8 @@ def world(copy, tmp_path, monkeypatch):
     tiny_stamps.use_voices(monkeypatch, voices)
     monkeypatch.setenv("VGS_HOME", str(tmp_path))
     monkeypatch.setenv("VGS_RUNS", str(tmp_path / "runs"))
-    for name, few in (("reproduce.NUM_SCENES", 8), ("reproduce.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4)):
+    fewer = (("scene_benchmark.NUM_SCENES", 8), ("scene_benchmark.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4))
+    for name, few in fewer:
         monkeypatch.setattr(f"vgs_lib.{name}", few)
     (tmp_path / "stamps").symlink_to(copy)
     return add_sounds(copy)
@@ -127,7 +129,7 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
 
 
 def test_a_run_stops_while_its_encoders_are_pre_trained(world, tmp_path):
-    one = Reproduction(world, TINY, runs=tmp_path / "runs", records=tmp_path / "records")
+    one = Reproduction(SceneBenchmark(world), TINY, runs=tmp_path / "runs", records=tmp_path / "records")
     plan, events = experiment("pretraining").parts[1].recipe, []
     for event in one.run(plan, steps=2, should_stop=lambda: events[-1].name == "pretraining-natural-sounds"):
         events.append(event)

@@ -15,6 +15,7 @@ from vgs_lib.leaderboard_figures import cost_figure, recall_figure, scenes_of, t
 from vgs_lib.leaderboard_tables import comparison, neighbour_table, protocol_table, ranked
 from vgs_lib.recipes import Scale, recipe
 from vgs_lib.reproduce import Reproduction
+from vgs_lib.scene_benchmark import SceneBenchmark
 from vgs_lib.training import FitSettings
 from vgs_lib.viz import figure_png
 from vgs_lib.widgets import SystemComparisonController, scene_queries
@@ -62,14 +63,17 @@ def test_two_systems_in_sentences_or_what_is_not_there_yet():
 def test_a_record_as_it_is_written_has_all_that_is_drawn(home, tmp_path, monkeypatch):
     voices = (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
     tiny_stamps.use_voices(monkeypatch, voices)
-    for name, few in (("reproduce.NUM_SCENES", 8), ("reproduce.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4)):
+    fewer = (("scene_benchmark.NUM_SCENES", 8), ("scene_benchmark.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4))
+    for name, few in fewer:
         monkeypatch.setattr(f"vgs_lib.{name}", few)
     small = Conditions(
         scale=Scale(width=1 / 32, dim=8, pictures="lite0"),
         data=SceneData(num_scenes=16, batch_size=4),
         fit=FitSettings(checkpoint_every=2),
     )
-    reproduction = Reproduction(Stamps.open(home), small, runs=tmp_path / "runs", records=tmp_path / "systems")
+    reproduction = Reproduction(
+        SceneBenchmark(Stamps.open(home)), small, runs=tmp_path / "runs", records=tmp_path / "systems"
+    )
     for name in ("harwath2019-misa-shn", "ni2018-baseline"):
         list(reproduction.run(recipe(name), steps=4))
     records = read_records(tmp_path / "systems")

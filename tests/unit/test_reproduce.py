@@ -18,8 +18,10 @@ from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import DataError, TrainingError
+from vgs_lib.leaderboard_pages import systems_page
 from vgs_lib.recipes import Scale, build_model, recipe
-from vgs_lib.reproduce import Reproduction, map_at_50, thinned
+from vgs_lib.reproduce import Reproduction, thinned
+from vgs_lib.scene_benchmark import SceneBenchmark, map_at_50
 from vgs_lib.training import CheckpointEvent, FitSettings, StepEvent, StoppedEvent
 
 CONDITIONS = Conditions(
@@ -36,14 +38,15 @@ def world(home, monkeypatch):
     tiny_stamps.use_voices(
         monkeypatch, (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
     )
-    monkeypatch.setattr("vgs_lib.reproduce.NUM_SCENES", 8)
-    monkeypatch.setattr("vgs_lib.reproduce.NUM_WORDS", 8)
+    monkeypatch.setattr("vgs_lib.scene_benchmark.NUM_SCENES", 8)
+    monkeypatch.setattr("vgs_lib.scene_benchmark.NUM_WORDS", 8)
     monkeypatch.setattr("vgs_lib.scene_study.NUM_VALIDATION", 4)
     return Stamps.open(home)
 
 
 def make(stamps, tmp_path, name="a", conditions=CONDITIONS) -> Reproduction:
-    return Reproduction(stamps, conditions, runs=tmp_path / f"runs-{name}", records=tmp_path / f"records-{name}")
+    runs, records = tmp_path / f"runs-{name}", tmp_path / f"records-{name}"
+    return Reproduction(SceneBenchmark(stamps), conditions, runs=runs, records=records)
 
 
 def test_a_system_is_trained_judged_and_recorded(world, tmp_path):
@@ -135,6 +138,21 @@ def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
     assert SYSTEM.name not in StepTimes(kept.file, wider)
 
 
+def test_a_system_that_does_not_differ_takes_the_record_of_its_twin(world, tmp_path, monkeypatch):
+    one = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=0.1))
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args: 4.0)
+    list(one.run(recipe("zhang2020-vgg19-5")))
+    assert list(one.run(recipe("zhang2020-resnet50-5"))) == []
+    first, twin = (json.loads(one.record_file(f"zhang2020-{name}-5", 0).read_text()) for name in ("vgg19", "resnet50"))
+    assert twin["trained_as"] == "zhang2020-vgg19-5" and "trained_as" not in first
+    assert twin["figures"] == first["figures"] and twin["plan"]["name"] == twin["system"] == "zhang2020-resnet50-5"
+    assert "zhang2020-resnet50-5 (the run of zhang2020-vgg19-5)" in leaderboard.table([first, twin])
+    assert any(isinstance(event, StepEvent) for event in one.run(recipe("zhang2020-vgg19-6")))  # it differs
+    assert any(isinstance(event, StepEvent) for event in one.run(recipe("zhang2020-resnet50-5"), seed=1))
+    list(one.run(recipe("zhang2020-vgg16-5"), seed=2, steps=2))
+    assert any(isinstance(event, StepEvent) for event in one.run(recipe("zhang2020-vgg19-5"), seed=2))  # no budget
+
+
 def test_damaged_step_times_are_named(tmp_path):
     (tmp_path / "times.json").write_text("{}")
     with pytest.raises(DataError, match=r"times\.json: damaged"):
@@ -147,9 +165,7 @@ def test_timing_takes_a_few_real_steps(world, tmp_path):
 
 
 def next_study(one):
-    from vgs_lib.scene_study import SceneStudy
-
-    study = SceneStudy(one.stamps, SYSTEM, held_out=(one.scenes, one.words))
+    study = one.benchmark.study(SYSTEM, one.conditions.pretraining)
     list(study.prepare(one._plan(SYSTEM, steps=8, seed=0)).batches.fill())
     return study
 
@@ -208,7 +224,7 @@ def test_the_table_has_the_best_first_and_seeds_in_one_line(tmp_path):
     assert lines[2].startswith("| tian2020 | 2 |") and "0.500 (0.400 to 0.600)" in lines[2]
     assert lines[3].startswith("| ni2018-baseline | 1 | 0.100 | 0.133 | 0.200 | 7.0 | 0.250 |")
     assert lines[3].split("|")[-5].strip() == "" and "12,345" in lines[3]
-    page = leaderboard.page(records)
+    page = systems_page(records)
     assert "harwath2019" not in page and page.count("ni2018, first table") == 1 and "Oxford-102" in page
     leaderboard.write_csv(records, tmp_path / "t.csv")
     rows = list(csv.DictReader((tmp_path / "t.csv").open()))

@@ -11,15 +11,18 @@ import torch
 from tqdm import tqdm
 
 from vgs_lib import leaderboard, paths
+from vgs_lib.attribute_benchmark import AttributeBenchmark
 from vgs_lib.commands.bars import Bars
 from vgs_lib.commands.models import quick_products
 from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import TrainingError
-from vgs_lib.experiments import Experiment, experiment, page
+from vgs_lib.experiments import Experiment, experiment
+from vgs_lib.leaderboard_pages import experiment_page, systems_page
 from vgs_lib.recipes import SYSTEMS, Recipe, recipe
 from vgs_lib.reproduce import Reproduction
+from vgs_lib.scene_benchmark import SceneBenchmark
 from vgs_lib.training import ResumedEvent, StepEvent, StoppedEvent
 
 MINUTES = 10.0  # of training for each system
@@ -40,12 +43,13 @@ def run(chosen: argparse.Namespace) -> int:
     conditions = replace(Conditions(), minutes=minutes)
     runs = one.runs(conditions) if one else [(recipe(name), conditions) for name in chosen.names or SYSTEMS]
     stamps, name = Stamps.open(), _name(one)
+    benchmark = AttributeBenchmark(stamps) if one and one.described else SceneBenchmark(stamps)
 
     def jobs() -> Iterator[tuple[Reproduction, Recipe]]:
         """One after another, for each reads the step times that those before it measured."""
         folder = paths.runs() / (f"reproduce-{name}" if one else "reproduce")
         for plan, equal in runs:
-            yield Reproduction(stamps, equal, runs=folder, records=chosen.out / name), plan
+            yield Reproduction(benchmark, equal, runs=folder, records=chosen.out / name), plan
 
     if chosen.time:
         return _measure(jobs)
@@ -106,7 +110,7 @@ def _write_tables(out: Path, one: Experiment | None) -> int:
     found = leaderboard.read_records(out / name)
     if found:
         leaderboard.write_csv(found, out / f"{name}.csv")
-        text = page(one, found) if one else leaderboard.page(found)
+        text = experiment_page(one, found) if one else systems_page(found)
         (out / f"{name}.md").write_text(text, encoding="utf-8")
         print(f"{out / name}.md: {len(found)} records of {len({r['system'] for r in found})} systems")
     return 0

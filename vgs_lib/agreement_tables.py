@@ -1,0 +1,57 @@
+"""Tables of :mod:`vgs_lib.agreement`: orders of the documents beside ours, and the claims of an experiment."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vgs_lib.agreement import Compared, Order, compared
+from vgs_lib.experiments import Experiment
+from vgs_lib.leaderboard import line
+
+NAMES = {"r10": "R@10", "p10": "R@10", "map50": "mAP@50", "unseen_r1": "R@1 of unseen pairs"}
+KINDS = ("same order, decided", "same, undecided", "other, undecided", "other order, decided")
+
+
+def kind(pair: Compared) -> str:
+    """Which of ``KINDS`` a pair is."""
+    if pair.verdict != "undecided":
+        return KINDS[0] if pair.verdict == "agrees" else KINDS[3]
+    return KINDS[1] if pair.ours > 0 else KINDS[2]
+
+
+def orders_table(orders: Sequence[Order]) -> str:
+    """A Markdown table: how many pairs of each document and data set come in its order here."""
+    heads = ["document", "its data", "figure", "systems", "pairs", *KINDS, "Kendall's tau"]
+    lines = [line(heads), line(["---"] * len(heads))]
+    for one in orders:
+        counts = [str(sum(kind(pair) == name for pair in one.pairs)) for name in KINDS]
+        numbers = [str(len(one.systems)), str(len(one.pairs)), *counts, f"{one.tau:+.2f}"]
+        lines.append(line([one.document, one.data, NAMES[one.figure], *numbers]))
+    return "\n".join(lines)
+
+
+def reversals_table(orders: Sequence[Order]) -> str:
+    """A Markdown table of the pairs that are decided the other way round here; a sentence where there is none."""
+    rows = [(one, pair) for one in orders for pair in one.pairs if pair.verdict == "disagrees"]
+    if not rows:
+        return "There is none."
+    heads = ["document", "its data", "better there", "worse there", "figure", "ours", "95 % interval", "seeds"]
+    lines = [line(heads), line(["---"] * len(heads))]
+    for one, pair in rows:
+        lines.append(line([one.document, one.data, pair.better, pair.worse, NAMES[one.figure], *_numbers(pair)]))
+    return "\n".join(lines)
+
+
+def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
+    """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained."""
+    figure = "unseen_r1" if one.described else "r10"
+    found = [pair for claim in one.claims if (pair := compared(records, *claim, figure))]
+    if not found:
+        return ""
+    heads = ["better there", "worse there", f"our difference of {NAMES[figure]}", "95 % interval", "seeds", "verdict"]
+    lines = [line(heads), line(["---"] * len(heads))]
+    lines += [line([pair.better, pair.worse, *_numbers(pair), pair.verdict]) for pair in found]
+    return "\n".join(lines)
+
+
+def _numbers(pair: Compared) -> list[str]:
+    return [f"{pair.ours:+.3f}", f"{pair.low:+.3f} to {pair.high:+.3f}", str(pair.seeds)]

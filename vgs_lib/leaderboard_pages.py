@@ -1,0 +1,71 @@
+"""Markdown pages of records: how they were made, the table, and where its order agrees with the documents."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vgs_lib.agreement import orders
+from vgs_lib.agreement_tables import claims_table, orders_table, reversals_table
+from vgs_lib.experiments import Experiment
+from vgs_lib.leaderboard import published_table, table
+
+Record = Mapping[str, Any]
+
+
+def systems_page(records: Sequence[Record]) -> str:
+    """Our table with how it was made, its order beside the documents', and the published figures of the systems."""
+    conditions, made = records[0]["conditions"], records[0]["machine"]
+    scale = conditions["scale"]
+    intro = (
+        f"Every system trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time) "
+        "on Spoken Stamps and under equal conditions: batches "
+        f"of {conditions['data']['batch_size']}, hidden channels times {scale['width']:g}, embeddings of "
+        f"{scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one optimizer. Recall and median rank "
+        "are of 1,000 test scenes of one to four things, told by voices never trained on (chance R@1 .001, R@10 .010, "
+        "median rank 500.5); mAP@50 is of 1,000 single names, where every picture of the same name is right. "
+        f"Made by `python -m vgs_lib reproduce` with {made['threads']} threads of {made['processor']}, torch "
+        f"{made['torch']}."
+    )
+    intro += (
+        " Time in which encoders were trained beforehand is not counted, and all systems see pictures through the same "
+        "network trained on ImageNet, whatever a name says of its beginning."
+    )
+    if odd := sorted({r["system"] for r in records if r["conditions"] != conditions or r.get("steps_were_asked_for")}):
+        intro += f" Trained under other conditions than the first line's: {', '.join(odd)}."
+    parts = ["# Systems on Spoken Stamps", intro, table(records)]
+    if found := orders(records):
+        parts += ["## The order of the systems", ORDERS, orders_table(found), REVERSALS, reversals_table(found)]
+    theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
+    bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
+    systems = list(dict.fromkeys(bases))  # the published rows name what a system began with in a column
+    return "\n\n".join([*parts, "## Published", theirs, published_table(systems)]) + "\n"
+
+
+ORDERS = (
+    "Each two systems of which a document measures both on one data set: does ours come in the same order? Decided "
+    "means that the 95 % interval of our difference does not contain 0; with one seed it is over queries and says "
+    "nothing about another seed."
+)
+REVERSALS = "The pairs that come in the other order here, decided:"
+
+
+def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
+    """What was compared and how, what the document found, our table in the experiment's order, and its claims."""
+    conditions, made = records[0]["conditions"], records[0]["machine"]
+    data = "described things" if one.described else "scenes"
+    setup = (
+        f"Each run trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time), on "
+        f"{data} of Spoken Stamps and otherwise under the conditions of systems.md; time in which encoders were "
+        f"trained beforehand is not counted. {one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` "
+        f"with {made['threads']} threads of {made['processor']}, torch {made['torch']}."
+    )
+    if one.described:
+        setup += (
+            " Figures are of queries whose colour and noun were trained together (seen) and of those that never were "
+            f"(unseen); chance is R@1 {records[0]['figures']['seen']['colour']['speech_to_image']['r1_chance']:.3f}."
+        )
+    theirs = f"On other data the document found: {one.found} ({one.source})"
+    order = [part.recipe.name for part in one.parts]
+    parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
+    if claims := claims_table(records, one):
+        parts += ["## Its claims here", claims]
+    return "\n\n".join(parts) + "\n"
