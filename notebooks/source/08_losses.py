@@ -47,7 +47,7 @@ print(f"true pairs {scores.diagonal().mean():.2f} on average, all scores from {s
 # | masked matching | $-\log \mathrm{softmax}_j(\gamma S_{gj})_g$ and the same over rows, added; pairs of $g$'s class left out | tian2020 |
 # | CMPM | $\mathrm{KL}(p_g, q_g)$, $p$ the softmax of a row, $q$ its right ones, each with an equal share | tian2020 |
 #
-# The same in code. Masked matching is made for cosines: `stretch` brings the scores between -1 and 1, where cosines lie. InfoNCE gets the [temperature](glossary.md#temperature) that the model has learnt. CMPM is shown for one class a picture.
+# The same in code. Masked matching is made for cosines: `stretch` brings the scores between -1 and 1, where cosines lie. InfoNCE gets the [temperature](glossary.md#temperature) that the model has learnt. CMPM is shown for one class a picture. CMPC, DSCMR and TIMAM, which tian2020 compares with, are not drawn: they press on the embeddings through classifiers and a discriminator, not on the scores alone.
 
 # %%
 import torch

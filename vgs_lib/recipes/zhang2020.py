@@ -1,7 +1,8 @@
 """zhang2020: VGG16, VGG19 or ResNet50 with a CNN of five or six layers, an LSTM or a GRU; MISA and all impostors.
 
 Adam with moments 0.5 and 0.9 at 0.0001, batches of 4, at most 150 epochs of 30,000 pairs; pretrained picture networks.
-The untrained baselines "(R)" of its Table 1 are the same systems before their first step.
+The untrained baselines "(R)" of its Table 1 are the same systems before their first step; the table does not say how
+many layers their speech side has, and published.csv puts them beside the systems with five.
 """
 
 from vgs_lib.data.scene_batches import SceneData
