@@ -3,9 +3,9 @@
 Figures of different data are not comparable, but their order is. A document's order of two systems *agrees* with ours
 where the 95 % interval of our difference lies above 0, *disagrees* where it lies below, and is *undecided* otherwise.
 
-With several seeds the interval is over seeds, by Student's t. With one it is over the queries, and says nothing about
-another seed: the queries of both are drawn together where their ranks are known, and as if they were independent, which
-is too wide, where only intervals are (mAP@50 and described things).
+The interval is over the queries. They are drawn for both systems together where their ranks are known, and as if they
+were independent, which is too wide, where only intervals are (mAP@50 and described things). With several seeds, whose
+queries are averaged, the spread of the seeds is added to it by Student's t; with one it says nothing about another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,14 @@ from vgs_lib.paired import hits
 from vgs_lib.retrieval import bootstrap_interval
 
 Record = Mapping[str, Any]
-# Under which name a system stands here by what the document's encoders began with; the rest is not compared.
-STARTS = {"": "", "none": "", "natural sounds": "-sounds", "ImageNet and AudioSet": "-imagenet"}
-MAIN = ("r10", "p10", "map50")  # the figure of a document's table that is compared, the first that it has
+# How a system's name here says what the document's encoders began with; the rest is not compared.
+STARTS = {
+    "": ("",),
+    "none": ("",),
+    "natural sounds": ("-sounds", ""),  # ours begin with natural sounds, or, like all others, do not
+    "ImageNet": ("",),
+}
+MAIN = ("r10", "p10")  # the figure of a document's table that is compared, the first that it has
 NORMAL = 2 * 1.959964  # standard errors from end to end of a 95 % interval
 
 
@@ -47,13 +52,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Order:
-    """The systems that a document measures on one data set with one figure, in pairs.
+    """Systems that a document measures on one data set with one figure and one start, in pairs.
 
-    tau: Kendall's, of its order and ours: the share of pairs in the same order less that of the others.
+    start: what the encoders begin with there. tau: Kendall's, of its order and ours: the share of pairs in the same
+    order less that of the others.
     """
 
     document: str
     data: str
+    start: str
     figure: str
     systems: tuple[str, ...]
     pairs: tuple[Compared, ...]
@@ -72,13 +79,14 @@ def compared(
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         return None
-    pairs = [(first[seed], second[seed]) for seed in seeds]
-    differences = [value(a, figure, ways) - value(b, figure, ways) for a, b in pairs]
+    ours, theirs = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
+    differences = [value(a, figure, ways) - value(b, figure, ways) for a, b in zip(ours, theirs, strict=True)]
     middle = fmean(differences)
+    low, high = _over_queries(ours, theirs, figure, ways)
     if len(seeds) > 1:
-        half = float(t.ppf(0.975, len(seeds) - 1)) * stdev(differences) / len(seeds) ** 0.5
-        return Compared(better, worse, middle, middle - half, middle + half, len(seeds))
-    return Compared(better, worse, middle, *_over_queries(*pairs[0], figure, ways), 1)
+        seeds_half = float(t.ppf(0.975, len(seeds) - 1)) * stdev(differences) / len(seeds) ** 0.5
+        low, high = middle - np.hypot(middle - low, seeds_half), middle + np.hypot(high - middle, seeds_half)
+    return Compared(better, worse, middle, float(low), float(high), len(seeds))
 
 
 def value(record: Record, figure: str, ways: Sequence[str] = WAYS) -> float:
@@ -93,36 +101,54 @@ def _part(record: Record, figure: str) -> Mapping[str, Any]:
     return figures["words"] if figure == "map50" else figures["1000 scenes"]
 
 
-def _over_queries(a: Record, b: Record, figure: str, ways: Sequence[str]) -> tuple[float, float]:
+def _over_queries(
+    ours: Sequence[Record], theirs: Sequence[Record], figure: str, ways: Sequence[str]
+) -> tuple[float, float]:
+    """The interval over queries of the difference, each query's answers averaged over ways and seeds."""
     if figure.startswith("r"):
-        found = [[hits(one["figures"]["ranks"][way], int(figure[1:])).astype(float) for way in ways] for one in (a, b)]
-        return bootstrap_interval(np.mean(found[0], axis=0) - np.mean(found[1], axis=0), seed=0)
+        k = int(figure[1:])
+        means = [
+            np.mean([hits(one["figures"]["ranks"][way], k).astype(float) for one in side for way in ways], axis=0)
+            for side in (ours, theirs)
+        ]
+        return bootstrap_interval(means[0] - means[1], seed=0)
     key = f"{figure.removeprefix('unseen_')}_ci"
-    errors = [fmean(np.ptp(_part(one, figure)[way][key]) / NORMAL for way in ways) for one in (a, b)]
-    middle, half = value(a, figure, ways) - value(b, figure, ways), NORMAL / 2 * float(np.hypot(*errors))
+    errors = [
+        fmean(np.ptp(_part(one, figure)[way][key]) / NORMAL for one in side for way in ways) for side in (ours, theirs)
+    ]
+    middle = fmean(value(a, figure, ways) - value(b, figure, ways) for a, b in zip(ours, theirs, strict=True))
+    half = NORMAL / 2 * float(np.hypot(*errors))
     return middle - half, middle + half
 
 
 def orders(records: Sequence[Record]) -> list[Order]:
-    """Every order of a document of which we have two systems or more; systems that share one run here count once.
+    """Every order of a document of which we have two systems or more, judged by R@10 (P@10) in the ways it gives.
 
-    A pair is judged in the ways that the document gives for both, by R@10 (P@10) or else by mAP@50.
+    Compared are systems whose encoders begin with the same, there and here; zhang2020's with the same picture network.
+    tian2020's birds and flowers are not compared with scenes (:mod:`vgs_lib.experiments` has described things).
     """
-    twins = {record["system"] for record in records if record.get("trained_as")}
-    there = {record["system"] for record in records} - twins
-    groups: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = {}
+    there = {record["system"] for record in records}
+    groups: dict[tuple[str, ...], dict[str, dict[tuple[str, str], float]]] = {}
     for one in published():
-        start = STARTS.get(one.initialisation, "" if one.system.startswith("zhang2020") else None)
-        if start is None or one.initialisation == "untrained" or one.system + start not in there:
-            continue
-        key = (one.source.split(",")[0], one.data)
-        groups.setdefault(key, {}).setdefault(one.system + start, {})[one.direction, one.figure] = one.value
-    found = [_order(document, data, systems, records) for (document, data), systems in groups.items()]
+        for ending in STARTS.get(one.initialisation, ()):
+            document, name = one.source.split(",")[0], one.system + ending
+            network = name.split("-")[1] if document == "zhang2020" else ""
+            if name in there and one.figure in MAIN:
+                start = one.initialisation + (
+                    ", not here" if one.initialisation == "natural sounds" and not ending else ""
+                )
+                key = (document, one.data, start, network)
+                groups.setdefault(key, {}).setdefault(name, {})[one.direction, one.figure] = one.value
+    found = [_order(*key[:3], systems, records) for key, systems in groups.items()]
     return [order for order in found if order.pairs]
 
 
 def _order(
-    document: str, data: str, systems: Mapping[str, Mapping[tuple[str, str], float]], records: Sequence[Record]
+    document: str,
+    data: str,
+    start: str,
+    systems: Mapping[str, Mapping[tuple[str, str], float]],
+    records: Sequence[Record],
 ) -> Order:
     figure = next(f for f in MAIN if any(f == key for values in systems.values() for _, key in values))
     pairs, signs = [], []
@@ -132,8 +158,8 @@ def _order(
         if not theirs:
             continue
         better, worse = (a, b) if theirs > 0 else (b, a)
-        if one := compared(records, better, worse, figure.replace("p", "r") if figure != "map50" else figure, ways):
+        if one := compared(records, better, worse, "r10", ways):
             pairs.append(one)
             signs.append(np.sign(one.ours))
     names = tuple(dict.fromkeys(name for pair in pairs for name in (pair.better, pair.worse)))
-    return Order(document, data, figure, names, tuple(pairs), float(np.mean(signs)) if signs else float("nan"))
+    return Order(document, data, start, figure, names, tuple(pairs), float(np.mean(signs)) if signs else float("nan"))

@@ -7,7 +7,7 @@ from vgs_lib.agreement import Compared, Order, compared
 from vgs_lib.experiments import Experiment
 from vgs_lib.leaderboard import line
 
-NAMES = {"r10": "R@10", "p10": "R@10", "map50": "mAP@50", "unseen_r1": "R@1 of unseen pairs"}
+NAMES = {"r1": "R@1", "r10": "R@10", "p10": "P@10, ours R@10", "unseen_r1": "R@1 of unseen pairs"}
 KINDS = ("same order, decided", "same, undecided", "other, undecided", "other order, decided")
 
 
@@ -20,30 +20,32 @@ def kind(pair: Compared) -> str:
 
 def orders_table(orders: Sequence[Order]) -> str:
     """A Markdown table: how many pairs of each document and data set come in its order here."""
-    heads = ["document", "its data", "figure", "systems", "pairs", *KINDS, "Kendall's tau"]
+    heads = ["document", "its data", "begun with", "figure", "systems", "pairs", *KINDS, "Kendall's tau"]
     lines = [line(heads), line(["---"] * len(heads))]
     for one in orders:
         counts = [str(sum(kind(pair) == name for pair in one.pairs)) for name in KINDS]
-        numbers = [str(len(one.systems)), str(len(one.pairs)), *counts, f"{one.tau:+.2f}"]
-        lines.append(line([one.document, one.data, NAMES[one.figure], *numbers]))
+        numbers = [", ".join(one.systems), str(len(one.pairs)), *counts, f"{one.tau:+.2f}"]
+        lines.append(line([one.document, one.data, one.start, NAMES[one.figure], *numbers]))
     return "\n".join(lines)
 
 
-def reversals_table(orders: Sequence[Order]) -> str:
+def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table of the pairs that are decided the other way round here; a sentence where there is none."""
+    steps = {record["system"]: f"{record['steps']:,}" for record in records}
     rows = [(one, pair) for one in orders for pair in one.pairs if pair.verdict == "disagrees"]
     if not rows:
         return "There is none."
-    heads = ["document", "its data", "better there", "worse there", "figure", "ours", "95 % interval", "seeds"]
+    heads = ["document", "better there", "worse there", "ours", "95 % interval", "seeds", "steps of the two"]
     lines = [line(heads), line(["---"] * len(heads))]
     for one, pair in rows:
-        lines.append(line([one.document, one.data, pair.better, pair.worse, NAMES[one.figure], *_numbers(pair)]))
+        taken = f"{steps[pair.better]}, {steps[pair.worse]}"
+        lines.append(line([one.document, pair.better, pair.worse, *_numbers(pair), taken]))
     return "\n".join(lines)
 
 
 def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
     """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained."""
-    figure = "unseen_r1" if one.described else "r10"
+    figure = one.figure
     found = [pair for claim in one.claims if (pair := compared(records, *claim, figure))]
     if not found:
         return ""

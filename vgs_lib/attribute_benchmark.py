@@ -22,6 +22,8 @@ SPLITS = {"seen": "test", "unseen": "test-unseen"}
 class AttributeBenchmark:
     """A :class:`vgs_lib.scene_benchmark.Benchmark`: R@1 and mAP@50 on seen and on unseen pairs, with one chance."""
 
+    name = "described things"
+
     def __init__(self, stamps: Stamps):
         self.stamps = stamps
         scenes = {name: AttributeScenes(stamps, split) for name, split in SPLITS.items()}

@@ -22,7 +22,7 @@ from vgs_lib.safe_files import write_atomically
 from vgs_lib.study import Study
 from vgs_lib.training import StepEvent, fit
 
-TIMED = 6  # steps of each kind, after two that are not
+TIMED = 20  # steps of each kind, after two that are not
 
 
 class StepTimes:

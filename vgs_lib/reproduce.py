@@ -8,7 +8,7 @@ A record is a JSON object in a folder, one for each system and seed; :mod:`vgs_l
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,20 @@ class Reproduction:
     """Trains and judges systems one after another; a run that was cut off goes on.
 
     benchmark: what they are trained on and judged by. runs: folder of the runs. records: folder of the records, one
-    JSON file each.
+    JSON file each. others: folders of further records that a system may share its run with.
     """
 
-    def __init__(self, benchmark: Benchmark, conditions: Conditions, *, runs: Path, records: Path):
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        conditions: Conditions,
+        *,
+        runs: Path,
+        records: Path,
+        others: Sequence[Path] = (),
+    ):
         self.benchmark, self.conditions, self.runs, self.records = benchmark, conditions, Path(runs), Path(records)
+        self.others = others
         self.times = StepTimes(self.records.parent / f"{self.records.name}-step-times.json", conditions)
 
     def record_file(self, name: str, seed: int) -> Path:
@@ -64,7 +73,7 @@ class Reproduction:
         if recipe.name not in self.times:
             study = self._study(recipe)
             yield from study.prepare(self._plan(recipe, steps=100, seed=0)).batches.fill()
-            self._measure(study, recipe)
+            self._measure(study, recipe, 0)
 
     def run(
         self,
@@ -136,7 +145,7 @@ class Reproduction:
             return kept["steps"]
         asked = steps is not None
         if steps is None:
-            self._measure(study, recipe)
+            self._measure(study, recipe, seed)
             steps = self.times.steps(recipe.name)
         _write(folder / "steps.json", {"steps": steps, "asked": asked, "conditions": self.conditions.to_dict()})
         return steps
@@ -148,13 +157,16 @@ class Reproduction:
         plan = self._plan(recipe, steps=1, seed=seed).to_dict()
         said = {key: plan[key] for key in SAID}
         what = plan.keys() - said.keys() - {"data", "fit"}  # those are the conditions'
-        for file in sorted(self.records.glob(f"*-{seed}.json")):
+        files = [file for folder in (self.records, *self.others) for file in sorted(folder.glob(f"*-{seed}.json"))]
+        for file in files:
             record = json.loads(file.read_text(encoding="utf-8"))
             if record["steps_were_asked_for"] or record["conditions"] != self.conditions.to_dict():
                 continue
-            if all(plan[key] == record["plan"][key] for key in what):
-                plan = record["plan"] | said
-                return record | {"system": recipe.name, "plan": plan, "trained_as": record["system"]}
+            same = record.get("benchmark", "scenes") == self.benchmark.name
+            if same and all(plan[key] == record["plan"][key] for key in what):
+                trained = record.pop("trained_as", record["system"])
+                other = {} if trained == recipe.name else {"trained_as": trained}
+                return record | {"system": recipe.name, "plan": record["plan"] | said} | other
         return None
 
     def _check(self, where: Path, conditions: dict[str, Any]) -> None:
@@ -166,9 +178,9 @@ class Reproduction:
                 "and another VGS_RUNS"
             )
 
-    def _measure(self, study: Study, recipe: Recipe) -> None:
+    def _measure(self, study: Study, recipe: Recipe, seed: int) -> None:
         if recipe.name not in self.times:
-            self.times.measure(recipe.name, study, self._plan(recipe, steps=100, seed=0))
+            self.times.measure(recipe.name, study, self._plan(recipe, steps=100, seed=seed))
 
     def _record(
         self, recipe: Recipe, plan: Recipe, model: DualEncoder, seed: int, history: list[dict]
@@ -177,6 +189,7 @@ class Reproduction:
         return {
             "system": recipe.name,
             "seed": seed,
+            "benchmark": self.benchmark.name,
             "plan": plan.to_dict(),
             "conditions": self.conditions.to_dict(),
             "steps": plan.fit.steps,

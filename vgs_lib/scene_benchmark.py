@@ -26,7 +26,9 @@ NUM_WORDS = 1000
 
 
 class Benchmark(Protocol):
-    """Data that every system is trained on, and what it is judged by."""
+    """Data that every system is trained on, and what it is judged by. ``name`` is how records call it."""
+
+    name: str
 
     def study(self, recipe: Recipe, pretraining: Pretraining) -> Study:
         """What trains ``recipe``; filling its batches also computes the frozen features of the test."""
@@ -43,6 +45,8 @@ class Benchmark(Protocol):
 
 class SceneBenchmark:
     """A :class:`Benchmark`: whole scenes by R@k and median rank, single names by mAP@50, and pointing."""
+
+    name = "scenes"
 
     def __init__(self, stamps: Stamps):
         self.stamps = stamps

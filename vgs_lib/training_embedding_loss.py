@@ -78,7 +78,8 @@ class EmbeddingLoss:
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of this process's part of a batch, and figures: recall at 1 both ways by cosine, each term.
 
-        Embeddings may come in reduced precision; losses are not computed in it. TrainingError for a batch without
+        Embeddings may come in reduced precision; losses are float32, but for what
+        ``torch.set_float32_matmul_precision`` allows their products. TrainingError for a batch without
         labels and a model without the loss's head.
         """
         if batch.labels is None:

@@ -75,7 +75,8 @@ class ScoreLoss:
         """The loss of this process's part of a batch, and figures: recall at 1 both ways, logit scale,
         and the terms "sampled" and "semi_hard" of "shn" (harwath2019, Fig. 5).
 
-        Embeddings may be in reduced precision; scores and losses are not.
+        Embeddings may be in reduced precision; scores and losses are float32, but for what
+        ``torch.set_float32_matmul_precision`` allows their products.
         """
         image_maps, audio_maps, lengths = model.embed_batch(batch)
         return self.of_maps(model, image_maps, audio_maps, lengths, batch, step, generator)

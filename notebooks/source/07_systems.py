@@ -221,7 +221,7 @@ Markdown(orders_table(compared) if compared else "No two systems of one document
 # And the pairs that come out the other way round, decided. For each, three explanations compete: ten minutes are too few for one of the two, our data ask for something else, or the document's difference was the draw of its test or its seed (none of them gives an interval). Which column of the leaderboard speaks for the first?
 
 # %%
-Markdown(reversals_table(compared))
+Markdown(reversals_table(compared, records))
 
 # %% [markdown]
 # ## 4. Query by query

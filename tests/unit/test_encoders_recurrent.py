@@ -167,3 +167,12 @@ def test_attention_skips_padding_and_starts_as_documented():
 def test_attention_for_display_needs_attention():
     with pytest.raises(ValueError, match=r"pool: expected .attention. .* found 'mean'"):
         PyramidalRNN(width=1 / 64, pool="mean").attention(torch.zeros(1, 40, 8), torch.tensor([8]))
+
+
+def test_the_state_of_a_gru_is_not_kept_in_bfloat16():
+    torch.manual_seed(0)
+    layer, x, lengths = RecurrentLayer(8, 16), torch.randn(2, 8, 300), torch.tensor([300, 200])
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = layer(x.bfloat16(), lengths)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, layer(x, lengths)[0], atol=0.03, rtol=0)

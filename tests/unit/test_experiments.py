@@ -53,7 +53,7 @@ def test_every_recipe_of_an_experiment_builds_at_a_small_size(name):
         assert build_model(plan).audio_encoder.dim == 8 and plan.initial == recipe.initial
         names.add(recipe.name)
     assert len(names) == len(one.parts) > 2
-    assert all(conditions.minutes == one.minutes for _, conditions in one.runs()) and 3 <= one.minutes <= 5
+    assert all(conditions.minutes == one.minutes for _, conditions in one.runs()) and 3 <= one.minutes <= 10
     assert one.title and one.found.endswith(".") and one.source.split(",")[0] in ("ni2018", "harwath2019", "tian2020")
 
 
@@ -74,8 +74,8 @@ def test_what_differs_in_each():
     }
     assert [part.recipe.loss.options["gamma"] for part in runs["gamma"].values()] == list(GAMMAS)
     amounts = [(conditions.data.used, r.initial) for r, conditions in experiment("data-amount").runs()]
-    assert amounts == [(n, i) for i in ("", "natural-sounds", "sound-classes") for n in (800, 1600, 4000, None)]
-    assert SHARES == (0.1, 0.2, 0.5, 1.0)
+    assert amounts == [(n, i) for i in ("", "natural-sounds", "sound-classes") for n in (800, 2400, None)]
+    assert SHARES == (0.1, 0.3, 1.0)
     random = runs["pretraining"]["sisa-shn-random"].recipe
     assert build_model(TINY.plan(random, steps=1, seed=0)).image_encoder.backbone.size == 128
     lite = build_model(TINY.plan(runs["pretraining"]["sisa-shn-imagenet"].recipe, steps=1, seed=0)).image_encoder

@@ -54,6 +54,7 @@ def test_a_system_is_trained_judged_and_recorded(world, tmp_path):
     steps = [event for event in one.run(SYSTEM, seed=3, steps=4) if isinstance(event, StepEvent)]
     record = json.loads(one.record_file("harwath2019-misa", 3).read_text())
     assert [event.step for event in steps] == [1, 2, 3, 4]
+    assert record["benchmark"] == "scenes"
     assert (record["system"], record["seed"], record["steps"]) == ("harwath2019-misa", 3, 4)
     assert [line["step"] for line in record["history"]] == [1, 2, 3, 4]
     assert record["history"][-1]["loss"] == pytest.approx(steps[-1].loss, abs=1e-4)
@@ -145,6 +146,12 @@ def test_a_system_that_does_not_differ_takes_the_record_of_its_twin(world, tmp_p
     assert list(one.run(recipe("zhang2020-resnet50-5"))) == []
     first, twin = (json.loads(one.record_file(f"zhang2020-{name}-5", 0).read_text()) for name in ("vgg19", "resnet50"))
     assert twin["trained_as"] == "zhang2020-vgg19-5" and "trained_as" not in first
+    other = Reproduction(
+        one.benchmark, one.conditions, runs=tmp_path / "x", records=tmp_path / "y", others=[one.records]
+    )
+    assert list(other.run(recipe("zhang2020-vgg16-5"))) == [] and list(other.run(recipe("zhang2020-vgg19-5"))) == []
+    third, same = (json.loads(other.record_file(f"zhang2020-{name}-5", 0).read_text()) for name in ("vgg16", "vgg19"))
+    assert third["trained_as"] == "zhang2020-vgg19-5" and same == first  # not the name of another twin
     assert twin["figures"] == first["figures"] and twin["plan"]["name"] == twin["system"] == "zhang2020-resnet50-5"
     assert "zhang2020-resnet50-5 (the run of zhang2020-vgg19-5)" in leaderboard.table([first, twin])
     assert any(isinstance(event, StepEvent) for event in one.run(recipe("zhang2020-vgg19-6")))  # it differs

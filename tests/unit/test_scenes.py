@@ -159,6 +159,14 @@ def test_pictures_are_varied_and_of_the_size_asked_for():
     assert 0.01 < np.mean(shares) < 0.2
 
 
+@pytest.mark.parametrize("split", ["train", "test-hard"])
+def test_what_is_said_needs_no_sound(split, monkeypatch):
+    told = [[" ".join(word.text for word in scenes(split)[i].tell(take).words) for i in range(12)] for take in (0, 3)]
+    monkeypatch.setattr("vgs_lib.data.scenes._join", lambda *args: pytest.fail("a sound was made"))
+    assert [[scenes(split)[i].said(take) for i in range(12)] for take in (0, 3)] == told
+    assert len({text for take in told for text in take}) > 15
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_each_word_is_heard_exactly_at_its_time(split):
     carriers = 0

@@ -18,7 +18,7 @@ from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import TrainingError
-from vgs_lib.experiments import Experiment, experiment
+from vgs_lib.experiments import EXPERIMENTS, Experiment, experiment
 from vgs_lib.leaderboard_pages import experiment_page, systems_page
 from vgs_lib.recipes import SYSTEMS, Recipe, recipe
 from vgs_lib.reproduce import Reproduction
@@ -48,8 +48,9 @@ def run(chosen: argparse.Namespace) -> int:
     def jobs() -> Iterator[tuple[Reproduction, Recipe]]:
         """One after another, for each reads the step times that those before it measured."""
         folder = paths.runs() / (f"reproduce-{name}" if one else "reproduce")
+        others = [chosen.out / other for other in ("systems", *EXPERIMENTS) if other != name]
         for plan, equal in runs:
-            yield Reproduction(benchmark, equal, runs=folder, records=chosen.out / name), plan
+            yield Reproduction(benchmark, equal, runs=folder, records=chosen.out / name, others=others), plan
 
     if chosen.time:
         return _measure(jobs)

@@ -192,6 +192,22 @@ class Scene(DrawnAndTold):
         ``speaker`` is a synthetic voice or ``person-LL``, people who read the names in language LL (no carrier words).
         """
         owner = self.scenes
+        rng, speaker, parts = self._parts(take, speaker)
+        caption = _join(owner.stamps, speaker, parts, rng)
+        if owner.split == "test-hard":
+            sound = reverberate(caption.waveform, rng, seconds=rng.uniform(0.15, 0.5))
+            caption = Caption(with_noise(sound, rng, snr_db=rng.uniform(5, 20)), caption.words, speaker)
+        return caption
+
+    def said(self, take: int) -> str:
+        """The words that a synthetic voice says in telling ``take``, which no sound is made for."""
+        return " ".join(text for text, _ in self._parts(take)[2])
+
+    def _parts(
+        self, take: int, speaker: str | None = None
+    ) -> tuple[np.random.Generator, str, list[tuple[str, str | None]]]:
+        """What is said, (text, concept or None) each, by whom, and what draws the pauses."""
+        owner = self.scenes
         rng = generator("caption", owner.split, owner.seed, self.index, take)
         drawn = owner.speakers[rng.integers(len(owner.speakers))]
         speaker = speaker or drawn
@@ -207,11 +223,7 @@ class Scene(DrawnAndTold):
             if carriers and joint:
                 parts.append((BETWEEN[rng.integers(len(BETWEEN))], None))
             parts.append((concept.text, concept.id))
-        caption = _join(owner.stamps, speaker, parts, rng)
-        if owner.split == "test-hard":
-            sound = reverberate(caption.waveform, rng, seconds=rng.uniform(0.15, 0.5))
-            caption = Caption(with_noise(sound, rng, snr_db=rng.uniform(5, 20)), caption.words, speaker)
-        return caption
+        return rng, speaker, parts
 
 
 def _join(stamps: Stamps, speaker: str, parts: list[tuple[str, str | None]], rng: np.random.Generator) -> Caption:

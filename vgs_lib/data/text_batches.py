@@ -39,5 +39,4 @@ class TextBatches(SceneBatches):
             yield from self.pictures.fill(self._picture_features)
 
     def _heard(self, take: int, index: int) -> Tensor:
-        caption = self.scenes[index].tell(take, self.scenes.speakers[0])  # the words do not depend on who says them
-        return self.audio_encoder.front_end([text_of(caption)])[0][0]
+        return self.audio_encoder.front_end([self.scenes[index].said(take)])[0][0]

@@ -60,7 +60,8 @@ class RecurrentLayer(nn.Module):
 
     @staticmethod
     def _run(rnn: nn.Module, x: Tensor) -> Tensor:
-        return rnn(x.permute(2, 0, 1).contiguous())[0].permute(1, 2, 0)
+        # torch keeps the state in the type of the input: hundreds of steps need more than bfloat16
+        return rnn(x.permute(2, 0, 1).to(rnn.weight_ih_l0.dtype).contiguous())[0].permute(1, 2, 0)
 
 
 class FramePool(nn.Module):
