@@ -25,7 +25,7 @@ def orders_table(orders: Sequence[Order]) -> str:
     for one in orders:
         counts = [str(sum(kind(pair) == name for pair in one.pairs)) for name in KINDS]
         numbers = [", ".join(one.systems), str(len(one.pairs)), *counts, f"{one.tau:+.2f}"]
-        lines.append(line([one.document, one.data, one.start, NAMES[one.figure], *numbers]))
+        lines.append(line([one.document, one.data, one.start or "not said", NAMES[one.figure], *numbers]))
     return "\n".join(lines)
 
 

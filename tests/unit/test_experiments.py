@@ -53,7 +53,9 @@ def test_every_recipe_of_an_experiment_builds_at_a_small_size(name):
         assert build_model(plan).audio_encoder.dim == 8 and plan.initial == recipe.initial
         names.add(recipe.name)
     assert len(names) == len(one.parts) > 2
-    assert all(conditions.minutes == one.minutes for _, conditions in one.runs()) and one.minutes == (5 if one.described else 10)
+    assert all(conditions.minutes == one.minutes for _, conditions in one.runs()) and one.minutes == (
+        5 if one.described else 10
+    )
     assert one.title and one.found.endswith(".") and one.source.split(",")[0] in ("ni2018", "harwath2019", "tian2020")
 
 

@@ -1,0 +1,45 @@
+"""The shipped results: the tables are those of the records, and the records those of today's conditions."""
+
+from dataclasses import replace
+
+import pytest
+
+from vgs_lib import leaderboard, paths
+from vgs_lib.budgets import StepTimes
+from vgs_lib.conditions import Conditions
+from vgs_lib.experiments import EXPERIMENTS
+from vgs_lib.leaderboard_pages import experiment_page, systems_page
+from vgs_lib.recipes import SYSTEMS
+
+RESULTS = paths.results_folder()
+THERE = [name for name in ("systems", *EXPERIMENTS) if (RESULTS / name).is_dir()]
+
+
+def test_the_systems_have_results():
+    assert "systems" in THERE
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_the_tables_are_made_of_the_records(name, tmp_path):
+    records = leaderboard.read_records(RESULTS / name)
+    text = systems_page(records) if name == "systems" else experiment_page(EXPERIMENTS[name], records)
+    assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == text, "python -m vgs_lib reproduce --tables"
+    leaderboard.write_csv(records, tmp_path / "table.csv")
+    assert (RESULTS / f"{name}.csv").read_bytes() == (tmp_path / "table.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_the_records_are_of_the_conditions_and_the_systems_of_today(name):
+    if name == "systems":
+        expected = {system: Conditions() for system in SYSTEMS}
+    else:
+        base = replace(Conditions(), minutes=EXPERIMENTS[name].minutes)
+        expected = {recipe.name: conditions for recipe, conditions in EXPERIMENTS[name].runs(base)}
+    for record in leaderboard.read_records(RESULTS / name):
+        conditions = expected[record["system"]]
+        assert record["conditions"] == conditions.to_dict() and not record["steps_were_asked_for"]
+        times = StepTimes(RESULTS / f"{name}-step-times.json", conditions)
+        trained = record.get("trained_as", record["system"])
+        if trained in times:
+            assert record["steps"] == times.steps(trained)
+        assert record["figures"] != record["untrained"] and record["history"][-1]["step"] == record["steps"]
