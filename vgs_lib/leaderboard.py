@@ -16,8 +16,7 @@ from vgs_lib.errors import DataError
 WAYS = ("speech_to_image", "image_to_speech")
 ARROWS = {"speech_to_image": "S→I", "image_to_speech": "I→S"}
 FIGURES = ("r1", "r5", "r10", "median_rank")
-HEADS = ("R@1", "R@5", "R@10", "median rank")
-MAP = ("mAP@50", "map50")
+_BOTH = " / ".join(ARROWS.values())
 
 
 @dataclass(frozen=True)
@@ -102,16 +101,17 @@ def write_csv(records: Iterable[Mapping[str, Any]], file: Path) -> None:
         writer.writerows(rows)
 
 
-# Columns of a table, head and key of the row, by what is judged.
+# Columns of a table by what is judged: the head, and the keys of the row that share its cell.
 _SCENE_COLUMNS = [
-    *((f"{ARROWS[w]} {head}", f"{w}_{key}") for w in WAYS for head, key in (*zip(HEADS, FIGURES, strict=True), MAP)),
-    ("pointing", "pointing"),
+    *((f"{ARROWS[way]} R@1 / R@5 / R@10", [f"{way}_{name}" for name in ("r1", "r5", "r10")]) for way in WAYS),
+    (f"median rank {_BOTH}", [f"{way}_median_rank" for way in WAYS]),
+    (f"mAP@50 {_BOTH}", [f"{way}_map50" for way in WAYS]),
+    ("pointing", ["pointing"]),
 ]
 _DESCRIBED_COLUMNS = [
-    (f"{ARROWS[way]} {head}, {pairs}", f"{way}_{pairs}_{key}")
+    (f"{ARROWS[way]} {head} seen / unseen", [f"{way}_{pairs}_{name}" for pairs in ("seen", "unseen")])
     for way in WAYS
-    for head, key in (("R@1", "r1"), MAP)
-    for pairs in ("seen", "unseen")
+    for head, name in (("R@1", "r1"), ("mAP@50", "map50"))
 ]
 
 
@@ -135,7 +135,7 @@ def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None =
     for system, rows in ordered:
         twin = rows[0]["trained_as"]
         cells = [f"{system} (the run of {twin})" if twin else system, str(len(rows))]
-        cells += [_cell(rows, key) for _, key in columns]
+        cells += [" / ".join(_cell(rows, key) for key in keys) for _, keys in columns]
         cells += [f"{rows[0]['trained_parameters']:,}", f"{_mean(rows, 'steps'):,.0f}"]
         lines.append(line([*cells, f"{_mean(rows, 'core_minutes'):.1f}"]))
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from vgs_lib.errors import DataError
 from vgs_lib.leaderboard import WAYS
@@ -84,11 +85,16 @@ def cost_figure(records: Sequence[Record], *, named: int = 6) -> Figure:
             style = {"color": COLOURS[number % len(COLOURS)], "marker": _MARKS[number % len(_MARKS)]}
             sides = np.maximum([values - ends[:, 0], ends[:, 1] - values], 0)
             axes.errorbar([cost(r) for r in rows], values, yerr=sides, linestyle="none", label=document, **style)
-        for record in best:
+        middle = np.sqrt(min(map(cost, records)) * max(map(cost, records)))
+        for place, record in enumerate(sorted(best, key=cost)):
+            right = cost(record) > middle  # names stay inside, above and below in turn
+            style = {"xytext": (-5 if right else 5, 5 - 12 * (place % 2)), "ha": "right" if right else "left"}
             at = (cost(record), _mean(record))
-            axes.annotate(record["system"], at, xytext=(4, 4), textcoords="offset points", fontsize=7)
+            axes.annotate(record["system"], at, textcoords="offset points", fontsize=7, **style)
         axes.axhline(CHANCE, color="0.4", linestyle="--", label=f"chance ({CHANCE:g})")
         axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="recall at 10 among 1,000 scenes (share)", ylim=(0, None))
     panels[1].legend(fontsize=8)

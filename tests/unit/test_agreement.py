@@ -137,4 +137,4 @@ def test_the_claims_of_experiments_are_of_their_runs():
     gammas = [described("tian2020-gamma-13", 0.3), described("tian2020-gamma-1", 0.5)]
     page = experiment_page(experiment("gamma"), gammas)
     assert "R@1 of unseen pairs" in page and "| -0.200 |" in page and "| disagrees |" in page
-    assert "S→I R@1, unseen" in page and "on described things" in page and "chance is R@1 0.010" in page
+    assert "S→I R@1 seen / unseen" in page and "on described things" in page and "chance is R@1 0.010" in page

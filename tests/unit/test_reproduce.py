@@ -228,8 +228,10 @@ def record_of(system, seed, r10, pointing=0.5):
 def test_the_table_has_the_best_first_and_seeds_in_one_line(tmp_path):
     records = [record_of("ni2018-baseline", 0, 0.2, None), record_of("tian2020", 0, 0.4), record_of("tian2020", 1, 0.6)]
     lines = leaderboard.table(records).splitlines()
-    assert lines[2].startswith("| tian2020 | 2 |") and "0.500 (0.400 to 0.600)" in lines[2]
-    assert lines[3].startswith("| ni2018-baseline | 1 | 0.100 | 0.133 | 0.200 | 7.0 | 0.250 |")
+    assert lines[2].startswith("| tian2020 | 2 |") and "/ 0.500 (0.400 to 0.600) |" in lines[2]
+    assert lines[3].startswith(
+        "| ni2018-baseline | 1 | 0.100 / 0.133 / 0.200 | 0.100 / 0.133 / 0.200 | 7.0 / 7.0 | 0.250 / 0.250 |"
+    )
     assert lines[3].split("|")[-5].strip() == "" and "12,345" in lines[3]
     page = systems_page(records)
     assert "harwath2019" not in page and page.count("ni2018, first table") == 1 and "Oxford-102" in page
