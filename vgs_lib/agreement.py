@@ -52,19 +52,23 @@ class Compared:
 
 @dataclass(frozen=True)
 class Order:
-    """Systems that a document measures on one data set with one figure and one start, in pairs.
-
-    start: what the encoders begin with there. tau: Kendall's, of its order and ours: the share of pairs in the same
-    order less that of the others.
-    """
+    """Systems that a document measures on one data set with one figure and one ``start`` of the encoders, in pairs."""
 
     document: str
     data: str
     start: str
     figure: str
-    systems: tuple[str, ...]
     pairs: tuple[Compared, ...]
-    tau: float
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The systems of the pairs, each once."""
+        return tuple(dict.fromkeys(name for pair in self.pairs for name in (pair.better, pair.worse)))
+
+    @property
+    def tau(self) -> float:
+        """Kendall's tau of its order and ours: the share of pairs in the same order less that of the others."""
+        return fmean(np.sign(pair.ours) for pair in self.pairs)
 
 
 def compared(
@@ -151,15 +155,10 @@ def _order(
     records: Sequence[Record],
 ) -> Order:
     figure = next(f for f in MAIN if any(f == key for values in systems.values() for _, key in values))
-    pairs, signs = [], []
+    pairs = []
     for a, b in combinations(systems, 2):
         ways = [way for way in WAYS if (way, figure) in systems[a] and (way, figure) in systems[b]]
         theirs = sum(systems[a][way, figure] - systems[b][way, figure] for way in ways)
-        if not theirs:
-            continue
-        better, worse = (a, b) if theirs > 0 else (b, a)
-        if one := compared(records, better, worse, "r10", ways):
-            pairs.append(one)
-            signs.append(np.sign(one.ours))
-    names = tuple(dict.fromkeys(name for pair in pairs for name in (pair.better, pair.worse)))
-    return Order(document, data, start, figure, names, tuple(pairs), float(np.mean(signs)) if signs else float("nan"))
+        if theirs:
+            pairs.append(compared(records, *((a, b) if theirs > 0 else (b, a)), "r10", ways))
+    return Order(document, data, start, figure, tuple(pair for pair in pairs if pair))

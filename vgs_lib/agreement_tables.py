@@ -45,11 +45,11 @@ def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]
 
 def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
     """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained."""
-    figure = one.figure
-    found = [pair for claim in one.claims if (pair := compared(records, *claim, figure))]
+    found = [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
     if not found:
         return ""
-    heads = ["better there", "worse there", f"our difference of {NAMES[figure]}", "95 % interval", "seeds", "verdict"]
+    ours = f"our difference of {NAMES[one.figure]}"
+    heads = ["better there", "worse there", ours, "95 % interval", "seeds", "verdict"]
     lines = [line(heads), line(["---"] * len(heads))]
     lines += [line([pair.better, pair.worse, *_numbers(pair), pair.verdict]) for pair in found]
     return "\n".join(lines)

@@ -20,7 +20,7 @@ SPLITS = {"seen": "test", "unseen": "test-unseen"}
 
 
 class AttributeBenchmark:
-    """A :class:`vgs_lib.scene_benchmark.Benchmark`: R@1 and mAP@50 on seen and on unseen pairs, with one chance."""
+    """A :class:`vgs_lib.reproduce.Benchmark`: R@1 and mAP@50 on seen and on unseen pairs, with one chance."""
 
     name = "described things"
 

@@ -30,8 +30,8 @@ class Experiment:
     """What is compared.
 
     minutes: of training for each run, where no other budget is given. claims: pairs of runs of which the document found
-    the first better, in this ``figure``. described: on described things instead of scenes. found: what the document
-    found, and ``source`` where it says so. note: how this differs from what the document did.
+    the first better, in this ``figure``. found: what the document found, and ``source`` where it says so. note: how
+    this differs from what the document did.
     """
 
     name: str
@@ -43,7 +43,11 @@ class Experiment:
     parts: tuple[Run, ...]
     claims: tuple[tuple[str, str], ...]
     figure: str = "r10"
-    described: bool = False
+
+    @property
+    def described(self) -> bool:
+        """Whether the runs are of described things instead of scenes, as the figure says."""
+        return self.figure.startswith("unseen_")
 
     def runs(self, base: Conditions | None = None) -> list[tuple[Recipe, Conditions]]:
         """Each recipe with its conditions: ``base``, or the usual ones with this experiment's minutes."""
@@ -199,7 +203,6 @@ EXPERIMENTS: dict[str, Experiment] = {
                 ("tian2020-dscmr", "tian2020-merkx"),
             ),
             figure="unseen_r1",
-            described=True,
         ),
         Experiment(
             "gamma",
@@ -211,7 +214,6 @@ EXPERIMENTS: dict[str, Experiment] = {
             _gammas(),
             tuple(("tian2020-gamma-13", f"tian2020-gamma-{gamma}") for gamma in GAMMAS if gamma != 13),
             figure="unseen_r1",
-            described=True,
         ),
         Experiment(
             "ablations",
@@ -224,7 +226,6 @@ EXPERIMENTS: dict[str, Experiment] = {
             _named("tian2020", *_WITHOUT),
             tuple(("tian2020", name) for name in _WITHOUT),
             figure="unseen_r1",
-            described=True,
         ),
     )
 }

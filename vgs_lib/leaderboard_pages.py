@@ -34,11 +34,11 @@ def systems_page(records: Sequence[Record]) -> str:
         "TIMAM) know one class for each set of names, so nearly one for each scene, and are judged on described things "
         "in fine-grained.md. The number of steps is fixed before a run by timing a few; core minutes are what it took."
     )
-    odd = [r for r in records if r["conditions"] != conditions or r.get("steps_were_asked_for")]
-    if odd:
-        intro += f" Trained under other conditions than the others: {', '.join(sorted({r['system'] for r in odd}))}."
+    is_equal = lambda record: record["conditions"] == conditions and not record.get("steps_were_asked_for")
+    if odd := sorted({record["system"] for record in records if not is_equal(record)}):
+        intro += f" Trained under other conditions than the others: {', '.join(odd)}."
     parts = ["# Systems on Spoken Stamps", intro, table(records)]
-    if found := orders([r for r in records if r not in odd]):
+    if found := orders(list(filter(is_equal, records))):
         parts += [
             "## The order of the systems",
             ORDERS,

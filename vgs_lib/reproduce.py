@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -22,13 +22,31 @@ from vgs_lib.data.banks import Filling
 from vgs_lib.errors import TrainingError
 from vgs_lib.machine import machine
 from vgs_lib.model import DualEncoder
+from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
-from vgs_lib.scene_benchmark import Benchmark
 from vgs_lib.study import Study
 from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit
 
 SAID = ("name", "document", "chosen")  # of a recipe, without any effect on its run
+
+
+class Benchmark(Protocol):
+    """Data that every system is trained on, and what it is judged by. ``name`` is how records call it."""
+
+    name: str
+
+    def study(self, recipe: Recipe, pretraining: Pretraining) -> Study:
+        """What trains ``recipe``; filling its batches also computes the frozen features of the test."""
+
+    def fitted(self, plan: Recipe) -> Recipe:
+        """``plan`` with what the data decide."""
+
+    def judge(self, model: DualEncoder) -> dict[str, Any]:
+        """Every figure of a model on the test split, as JSON."""
+
+    def untrained(self, plan: Recipe) -> dict[str, Any]:
+        """Figures of the model of ``plan`` before its first step and before any pre-training."""
 
 
 class Reproduction:

@@ -1,11 +1,10 @@
 """Scenes of Spoken Stamps as a benchmark: how systems are trained on them and what they are judged by.
 
-A benchmark is what :class:`vgs_lib.reproduce.Reproduction` needs of a data set; described things are another one
-(:mod:`vgs_lib.attribute_benchmark`).
+Described things are another benchmark (:mod:`vgs_lib.attribute_benchmark`).
 """
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -19,32 +18,13 @@ from vgs_lib.model import DualEncoder
 from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Recipe
 from vgs_lib.scene_study import SceneStudy, fitted
-from vgs_lib.study import Study
 
 NUM_SCENES = 1024  # of the test split: ni2018's protocol; harwath2019's takes the first 1,000, zhang2020's 100
 NUM_WORDS = 1000
 
 
-class Benchmark(Protocol):
-    """Data that every system is trained on, and what it is judged by. ``name`` is how records call it."""
-
-    name: str
-
-    def study(self, recipe: Recipe, pretraining: Pretraining) -> Study:
-        """What trains ``recipe``; filling its batches also computes the frozen features of the test."""
-
-    def fitted(self, plan: Recipe) -> Recipe:
-        """``plan`` with what the data decide."""
-
-    def judge(self, model: DualEncoder) -> dict[str, Any]:
-        """Every figure of a model on the test split, as JSON."""
-
-    def untrained(self, plan: Recipe) -> dict[str, Any]:
-        """Figures of the model of ``plan`` before its first step and before any pre-training."""
-
-
 class SceneBenchmark:
-    """A :class:`Benchmark`: whole scenes by R@k and median rank, single names by mAP@50, and pointing."""
+    """A :class:`vgs_lib.reproduce.Benchmark`: scenes by R@k and median rank, single names by mAP@50, pointing."""
 
     name = "scenes"
 

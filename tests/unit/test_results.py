@@ -38,8 +38,7 @@ def test_the_records_are_of_the_conditions_and_the_systems_of_today(name):
     for record in leaderboard.read_records(RESULTS / name):
         conditions = expected[record["system"]]
         assert record["conditions"] == conditions.to_dict() and not record["steps_were_asked_for"]
-        times = StepTimes(RESULTS / f"{name}-step-times.json", conditions)
+        times = [StepTimes(RESULTS / f"{folder}-step-times.json", conditions) for folder in THERE]
         trained = record.get("trained_as", record["system"])
-        if trained in times:
-            assert record["steps"] == times.steps(trained)
+        assert record["steps"] in {one.steps(trained) for one in times if trained in one}
         assert record["figures"] != record["untrained"] and record["history"][-1]["step"] == record["steps"]

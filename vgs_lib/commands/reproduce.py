@@ -103,6 +103,8 @@ def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None,
                     bar.set_postfix(loss=f"{event.loss:.3f}")
     if bar is not None:
         bar.close()
+    else:
+        print(f"{name}, seed {seed}: nothing was trained, a run that does not differ from it has a record")
     return True
 
 

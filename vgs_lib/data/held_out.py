@@ -16,7 +16,7 @@ from vgs_lib.data.classes import Names, names_of
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scene_batches import VERSION, picture_key, speech_features, speech_key
 from vgs_lib.data.scenes import Scenes
-from vgs_lib.data.text_batches import reads_text, text_of
+from vgs_lib.data.text_batches import reads_text
 from vgs_lib.data.word_batches import SingleStamps, forget_what_was_read
 from vgs_lib.evaluation import Trial
 from vgs_lib.model import DualEncoder
@@ -122,8 +122,7 @@ class HeldOut:
         return found
 
     def _speech_features(self, model: DualEncoder, items: range) -> list[Tensor]:
-        captions = [self.scenes[i].caption for i in items]
         if reads_text(model.audio_encoder):
-            features, lengths = model.audio_encoder.front_end([text_of(caption) for caption in captions])
+            features, lengths = model.audio_encoder.front_end([self.scenes[i].said(0) for i in items])
             return [row[:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
-        return speech_features(model.audio_encoder, [torch.from_numpy(caption.waveform) for caption in captions])
+        return speech_features(model.audio_encoder, [torch.from_numpy(self.scenes[i].waveform) for i in items])

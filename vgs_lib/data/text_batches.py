@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vgs_lib.data.banks import Filling
 from vgs_lib.data.scene_batches import SceneBatches, SceneData
-from vgs_lib.data.scenes import Caption, Scenes
+from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import CARRIERS, Stamps
 from vgs_lib.model import DualEncoder
 
@@ -15,11 +15,6 @@ from vgs_lib.model import DualEncoder
 def reads_text(encoder) -> bool:
     """Whether an encoder on the speech side takes texts in place of waveforms: its frames have no seconds."""
     return encoder.front_end.hop_seconds is None
-
-
-def text_of(caption: Caption) -> str:
-    """The words of a caption in the order in which they are said."""
-    return " ".join(word.text for word in caption.words)
 
 
 def texts_of(stamps: Stamps) -> list[str]:
