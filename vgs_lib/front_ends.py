@@ -1,6 +1,6 @@
 """Front ends: from waveforms to padded spectral frames with lengths.
 
-``LogMel`` is the front end of harwath2019 (section 3.1), ``Mfcc`` those of merkx2019 and zhang2020,
+``LogMel`` is the front end of harwath2019 (section 4.2), ``Mfcc`` those of merkx2019 and zhang2020,
 ``WhisperLogMel`` that of the Whisper speech encoder, ``RawWaveform`` the absence of one (wav2vec 2.0,
 HuBERT). Each waveform is treated by itself, so that a caption has the same frames alone and in any batch.
 
@@ -27,7 +27,7 @@ def num_frames(num_samples: int, *, hop: int = 160) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class LogMel:
-    """Log-mel spectrogram of harwath2019 (section 3.1), in dB below the caption's loudest mel value.
+    """Log-mel spectrogram of harwath2019 (section 4.2), in dB below the caption's loudest mel value.
 
     Mean removal; pre-emphasis; symmetric 25 ms Hamming windows centred every 10 ms over the reflected signal;
     power spectrum; mel bands on the Slaney scale with Slaney area normalisation

@@ -1,7 +1,7 @@
 """Encode pictures once, then prompt them with speech as often as wanted.
 
 A spoken prompt costs one audio encoding and one product with the cached image maps. The heat of a prompt is the
-matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 3.4) brought to 0-1 by one range for all pictures and
+matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 4.3) brought to 0-1 by one range for all pictures and
 moments, the same for all prompts but those that exceed it.
 Shapes: B pictures, D embedding, H W grid, T frames, N samples.
 """

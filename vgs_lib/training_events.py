@@ -20,7 +20,7 @@ class FitSettings:
     learning_rate, weight_decay: of the optimizer. betas: of "adamw" and "adam". momentum: of "sgd".
     warmup_steps: linear warm-up from zero; the schedules count their steps from the start of the run.
     schedule: "cosine" (to zero at ``steps``), "constant", "step" (divided by ``decay_factor`` every ``decay_every``
-        steps) or "cyclic" (a cosine from ``learning_rate`` down to ``lowest_learning_rate`` and back up, a whole
+        steps) or "cyclic" (a cosine from ``lowest_learning_rate`` up to ``learning_rate`` and back down, a whole
         period every ``cycle_steps`` steps).
     gradient_clip: largest norm of all gradients together; None for no limit.
     seed: of everything random in a step.

@@ -57,8 +57,8 @@ def make_optimizer(model: nn.Module, settings: FitSettings) -> torch.optim.Optim
 def learning_rate_factor(step: int, settings: FitSettings) -> float:
     """The share 0..1 of the learning rate at zero-based ``step``: linear warm-up, then the schedule.
 
-    Sources of "step": harwath2019 (a tenth every 30 epochs), ni2018 (half every 5 epochs). Of "cyclic": merkx2019 in
-    tian2020; it starts at the highest rate and is lowest after half a period, which their text leaves open.
+    Sources of "step": harwath2019 (a tenth every 30 epochs), ni2018 (half every 5 epochs). Of "cyclic": the
+    published code of merkx2019; it starts at the lowest rate and is highest after half a period.
     """
     warmup = settings.warmup_steps
     if step < warmup:
@@ -69,7 +69,7 @@ def learning_rate_factor(step: int, settings: FitSettings) -> float:
         return settings.decay_factor ** -(step // settings.decay_every)
     if settings.schedule == "cyclic":
         lowest = settings.lowest_learning_rate / settings.learning_rate
-        return lowest + (1.0 - lowest) * 0.5 * (1.0 + math.cos(2.0 * math.pi * step / settings.cycle_steps))
+        return lowest + (1.0 - lowest) * 0.5 * (1.0 - math.cos(2.0 * math.pi * step / settings.cycle_steps))
     return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(settings.steps - warmup, 1)))
 
 

@@ -278,7 +278,7 @@ else:
 #
 # ## Further reading
 #
-# - D. Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019: section 3.1 is the log-mel front end used here.
+# - D. Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019: section 4.2 has the log-mel front end used here.
 # - H. Zhang, *Study of Unsupervised Learning of Visual Objects with Spoken Words based on Siamese Network*, 2020: MFCC, and written captions made into speech.
 # - S. Davis and P. Mermelstein, *Comparison of Parametric Representations for Monosyllabic Word Recognition in Continuously Spoken Sentences*, 1980: where MFCC come from.
 # - M. Slaney, *Auditory Toolbox*, 1998: the mel scale of these front ends.

@@ -197,6 +197,21 @@ def largest_allocation(function):
     return max(event.self_cpu_memory_usage for event in profiler.events())
 
 
+@pytest.mark.parametrize("kind", ["sisa", "dot", "cosine"])
+def test_what_is_a_product_of_means_never_builds_a_matchmap(kind):
+    num, frames, side, dim = 16, 24, 8, 4
+    images, captions, _ = maps(num, 1, dim=dim, height=side, width=side, dtype=torch.float32)
+    captions = torch.randn(num, dim, frames, generator=torch.Generator().manual_seed(2))
+    images.requires_grad_(), captions.requires_grad_()
+
+    def run():
+        scores = score_matrix(images, captions, torch.full((num,), frames), kind=kind)
+        torch.autograd.grad(scores.sum(), (images, captions))
+
+    inputs = 4 * max(images.numel(), captions.numel())
+    assert 0 < largest_allocation(run) <= inputs < num * num * frames * side * side * 4 / 20
+
+
 @pytest.mark.parametrize("kind", MAX_KINDS)
 def test_no_tensor_is_larger_than_winners_or_one_chunk(kind):
     num, frames, side, dim = 16, 24, 8, 4

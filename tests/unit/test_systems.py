@@ -34,9 +34,16 @@ def test_every_published_row_has_a_recipe():
         ("harwath2019-sisa-shn-imagenet", {"optimizer": "sgd", "learning_rate": 1e-2}),
         ("ni2018-baseline", {"optimizer": "adam", "learning_rate": 2.5e-4, "schedule": "step", "decay_factor": 2.0}),
         ("zhang2020-vgg19-6", {"optimizer": "adam", "learning_rate": 1e-4, "betas": (0.5, 0.9)}),
-        ("tian2020", {"learning_rate": 1e-4, "weight_decay": 1e-5, "betas": (0.95, 0.999)}),
-        ("merkx2019", {"schedule": "cyclic", "learning_rate": 2e-4, "lowest_learning_rate": 1e-6}),
-        ("chrupala2017", {"learning_rate": 2e-4, "gradient_clip": 2.0}),
+        ("harwath2019-sisa-shn-sounds", {"learning_rate": 3e-2}),
+        ("harwath2019-vgg-sisa-shn", {"learning_rate": 1e-3}),
+        ("harwath2019-vgg-sisa-shn-sounds", {"learning_rate": 1e-3}),
+        ("tian2020", {"optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 1e-5, "betas": (0.95, 0.999)}),
+        ("tian2020-dscmr", {"optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 0, "betas": (0.5, 0.999)}),
+        (
+            "merkx2019",
+            {"optimizer": "adam", "schedule": "cyclic", "learning_rate": 2e-4, "lowest_learning_rate": 1e-6},
+        ),
+        ("chrupala2017", {"optimizer": "adam", "learning_rate": 2e-4, "gradient_clip": 2.0}),
     ],
 )
 def test_settings_are_the_documents(name, wanted):
@@ -48,10 +55,20 @@ def test_batches_and_decays_are_the_documents():
     batch = {name: system.data.batch_size for name, system in SYSTEMS.items()}
     assert batch["harwath2019-misa"] == 80 and batch["zhang2020-vgg16-5"] == 4 and batch["tian2020"] == 64
     assert batch["merkx2019"] == 32
-    harwath, ni, merkx = (recipe(name).fit for name in ("harwath2019-sisa", "ni2018-tcn", "merkx2019"))
-    assert harwath.steps / harwath.decay_every == pytest.approx(40 / 30)
-    assert ni.steps / ni.decay_every == pytest.approx(2, abs=0.01)
-    assert merkx.steps / merkx.cycle_steps == pytest.approx(8, abs=0.01)
+    assert batch["chrupala2017"] == 32
+
+
+def test_runs_are_as_long_as_the_documents():
+    """Steps of the epochs that a document gives, of its pairs in its batches; decays and cycles in the same epochs."""
+    fit = {name: system.fit for name, system in SYSTEMS.items()}
+    harwath, ni, tcn = fit["harwath2019-sisa"], fit["ni2018-baseline"], fit["ni2018-tcn"]
+    assert (harwath.steps, harwath.decay_every) == (40 * 5000, 30 * 5000)
+    assert (ni.steps, ni.decay_every) == (10 * 859, 5 * 859)
+    assert (tcn.steps, tcn.decay_every) == (10 * 234, 5 * 234)
+    assert fit["zhang2020-vgg19-5"].steps == 150 * 7500
+    assert fit["tian2020"].steps == 120 * 88_550 // 64
+    assert (fit["merkx2019"].steps, fit["merkx2019"].cycle_steps) == (32 * 30_000 // 32, 4 * 30_000 // 32)
+    assert fit["chrupala2017"].steps == 25 * 30_000 // 32
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

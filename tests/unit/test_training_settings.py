@@ -158,14 +158,14 @@ def test_learning_rate_falls_in_steps():
 
 
 def test_learning_rate_goes_round():
-    """merkx2019: between 1e-6 and 2e-4 with a period of 4 epochs, here of 2 steps."""
+    """merkx2019: from 1e-6 to 2e-4 and back in a period of 4 epochs, here of 2 steps."""
     settings = FitSettings(schedule="cyclic", learning_rate=2e-4, lowest_learning_rate=1e-6, cycle_steps=8)
     rates = [2e-4 * learning_rate_factor(step, settings) for step in range(17)]
-    assert rates[::8] == pytest.approx([2e-4] * 3)
-    assert rates[4::8] == pytest.approx([1e-6] * 2)
+    assert rates[::8] == pytest.approx([1e-6] * 3)
+    assert rates[4::8] == pytest.approx([2e-4] * 2)
     assert rates[2:7:4] == pytest.approx([(2e-4 + 1e-6) / 2] * 2)
-    assert rates[1] == pytest.approx(1e-6 + (2e-4 - 1e-6) * 0.5 * (1 + math.cos(math.pi / 4)))
-    assert all(a > b for a, b in itertools.pairwise(rates[:5]))
+    assert rates[1] == pytest.approx(1e-6 + (2e-4 - 1e-6) * 0.5 * (1 - math.cos(math.pi / 4)))
+    assert all(a < b for a, b in itertools.pairwise(rates[:5]))
 
 
 def test_fit_follows_optimizer_and_schedule():

@@ -1,4 +1,4 @@
-"""Speech encoders from scratch on log-mel: DAVEnet and ResDAVEnet of harwath2019 (section 3.1), and their kin.
+"""Speech encoders from scratch on log-mel: DAVEnet and ResDAVEnet of harwath2019 (section 4.2), and their kin.
 
 No transcript is ever seen by these. All start with a batch normalisation of the input and a filter over all
 mel bands of one frame, and give one output frame for 16 input frames, or one for the caption. Two-dimensional
@@ -101,7 +101,9 @@ class PooledDAVEnet(DAVEnet):
 
 
 class ResDAVEnet(nn.Module):
-    """A filter over the mel bands, then four stages of two residual blocks, each of stride 2.
+    """A filter over the mel bands, then four stages of two residual blocks, each of stride 2, so T / 16.
+
+    The published code has these four; section 4.2 says half the resolution of DAVEnet, which would be T / 32.
 
     Arguments as for ``DAVEnet``; ``kernel`` is the width of the residual blocks' convolutions. He-normal
     weights.

@@ -29,8 +29,7 @@ SYSTEMS = (
             gradient_clip=2.0,
             steps=25 * _PAIRS // 32,
         ),
-        document="tian2020, equations 2.12 and 2.13, Table 5.1",
-        chosen="Batches of 32 and 25 epochs, which the sources at hand do not give.",
+        document="tian2020, equations 2.12 and 2.13, Table 5.1; published code",
     ),
     Recipe(
         name="scharenborg2020",
