@@ -4,7 +4,7 @@ Figures of different data are not comparable, but their order is. A document's o
 where the 95 % interval of our difference lies above 0, *disagrees* where it lies below, and is *undecided* otherwise.
 
 The interval is over the queries. They are drawn for both systems together where their ranks are known, and as if they
-were independent, which is too wide, where only intervals are (mAP@50 and described things). With several seeds, whose
+were independent, which is too wide, where only intervals are (mAP@50). With several seeds, whose
 queries are averaged, the spread of the seeds is added to it by Student's t; with one it says nothing about another.
 """
 
@@ -105,20 +105,27 @@ def _part(record: Record, figure: str) -> Mapping[str, Any]:
     return figures["words"] if figure == "map50" else figures["1000 scenes"]
 
 
+def _ranks(record: Record, figure: str, way: str) -> Sequence[float]:
+    if figure.startswith("unseen_"):
+        return _part(record, figure)[way]["ranks"]
+    return record["figures"]["ranks"][way]
+
+
 def _over_queries(
     ours: Sequence[Record], theirs: Sequence[Record], figure: str, ways: Sequence[str]
 ) -> tuple[float, float]:
     """The interval over queries of the difference, each query's answers averaged over ways and seeds."""
-    if figure.startswith("r"):
-        k = int(figure[1:])
+    name = figure.removeprefix("unseen_")
+    if name.startswith("r"):
+        k = int(name[1:])
         means = [
-            np.mean([hits(one["figures"]["ranks"][way], k).astype(float) for one in side for way in ways], axis=0)
+            np.mean([hits(_ranks(one, figure, way), k).astype(float) for one in side for way in ways], axis=0)
             for side in (ours, theirs)
         ]
         return bootstrap_interval(means[0] - means[1], seed=0)
-    key = f"{figure.removeprefix('unseen_')}_ci"
     errors = [
-        fmean(np.ptp(_part(one, figure)[way][key]) / NORMAL for one in side for way in ways) for side in (ours, theirs)
+        fmean(np.ptp(_part(one, figure)[way][f"{name}_ci"]) / NORMAL for one in side for way in ways)
+        for side in (ours, theirs)
     ]
     middle = fmean(value(a, figure, ways) - value(b, figure, ways) for a, b in zip(ours, theirs, strict=True))
     half = NORMAL / 2 * float(np.hypot(*errors))

@@ -6,11 +6,13 @@ tian2020's question, whether attributes combine to new objects, asked of whole s
 from dataclasses import replace
 from typing import Any
 
+from vgs_lib.attribute_choice import colour_choice
 from vgs_lib.attribute_study import AttributeStudy, attribute_figures
 from vgs_lib.data.attribute_batches import AttributeHeldOut
 from vgs_lib.data.attribute_scenes import AttributeScenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import TrainingError
+from vgs_lib.maps import maps_of
 from vgs_lib.model import DualEncoder
 from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Recipe
@@ -20,7 +22,7 @@ SPLITS = {"seen": "test", "unseen": "test-unseen"}
 
 
 class AttributeBenchmark:
-    """A :class:`vgs_lib.reproduce.Benchmark`: R@1 and mAP@50 on seen and on unseen pairs, with one chance."""
+    """A :class:`vgs_lib.reproduce.Benchmark`: R@1, mAP@50 and choice of the colour on seen and on unseen pairs."""
 
     name = "described things"
 
@@ -43,8 +45,15 @@ class AttributeBenchmark:
         return replace(plan, num_classes=len(AttributeScenes(self.stamps, "train").design.classes["train"]))
 
     def judge(self, model: DualEncoder) -> dict[str, Any]:
-        """`attribute_figures` of a model by "seen" and "unseen"."""
-        return {name: attribute_figures(model, held_out) for name, held_out in self.held_out.items()}
+        """`attribute_figures` of a model by "seen" and "unseen", each with the `colour_choice` of its colour pairs."""
+        maps = {name: maps_of(model, one, one.same_class) for name, one in self.held_out.items()}
+        scenes = {name: [one.scenes[i] for i in range(len(one))] for name, one in self.held_out.items()}
+        found = {name: attribute_figures(maps[name], one) for name, one in self.held_out.items()}
+        for name, other in (("seen", "unseen"), ("unseen", "seen")):
+            asks = self.held_out[name].tested("colour")
+            both = (maps[name], maps[other], scenes[name], scenes[other])
+            found[name]["choice"] = colour_choice(model, *both, queries=asks)
+        return found
 
     def untrained(self, plan: Recipe) -> dict[str, Any]:
         """The same before the first step."""

@@ -20,6 +20,7 @@ from vgs_lib.data.attribute_scenes import AttributeScenes
 from vgs_lib.data.attributes import NOUNS
 from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.data.stamps import Stamps
+from vgs_lib.maps import Maps
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe, build_model
 from vgs_lib.seeds import seeded
@@ -97,7 +98,8 @@ def class_figures(scores: Tensor, right: Tensor, *, queries: Tensor | None = Non
         seed: of the bootstrap. An interval draws queries, not classes.
 
     Returns:
-        For each of ``study.WAYS`` the figures ``r1`` and ``map50``, each also with ``_chance`` and ``_ci``.
+        For each of ``study.WAYS`` the figures ``r1`` and ``map50``, each also with ``_chance`` and ``_ci``, and
+        ``ranks``, that of the first right candidate of each query.
 
     Source: tian2020, section 5.1, equations 5.1 to 5.3.
     """
@@ -112,7 +114,7 @@ def class_figures(scores: Tensor, right: Tensor, *, queries: Tensor | None = Non
                 retrieval.chance_average_precision(num_candidates, num_right, at=AT),
             ),
         }
-        found[way] = {}
+        found[way] = {"ranks": retrieval.ranks(s, r).tolist()}
         for name, (each, chance) in values.items():
             found[way] |= {
                 name: float(each.mean()),
@@ -122,15 +124,15 @@ def class_figures(scores: Tensor, right: Tensor, *, queries: Tensor | None = Non
     return found
 
 
-@torch.no_grad()
-def attribute_figures(model: DualEncoder, held_out: AttributeHeldOut, *, seed: int = 0) -> dict[str, Any]:
+def attribute_figures(maps: Maps, held_out: AttributeHeldOut, *, seed: int = 0) -> dict[str, Any]:
     """`class_figures` of held-out scenes, of all queries and of those whose pair is of a colour or of a size.
+
+    maps: of ``held_out``.
 
     Returns:
         Figures by "all", "colour" and "size" (without one that no query is of), then by way, then by name.
     """
-    image, audio, lengths = held_out.embed(model.eval())
-    scores, right = model.score(image, audio, lengths).cpu(), held_out.same_class
+    scores, right = maps.scores.cpu(), maps.right.cpu()
     found = {"all": class_figures(scores, right, seed=seed)}
     for kind in ("colour", "size"):
         if (asks := held_out.tested(kind)).any():

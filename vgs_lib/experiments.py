@@ -70,7 +70,8 @@ def _losses() -> tuple[Run, ...]:
                 base,
                 name=f"ni2018-{name.replace('_', '-')}",
                 loss=ScoreLoss(name, options={} if name == "info_nce" else margin),
-                temperature=1.0,  # of InfoNCE at first: dot products are larger than the cosines that 0.1 is meant for
+                # InfoNCE at first: dot products are larger than the cosines that 0.1 is meant for
+                temperature=1.0 if name == "info_nce" else base.temperature,
             )
         )
         for name in names

@@ -60,7 +60,8 @@ def row(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as one flat row of the table: the figures of its benchmark, and what they cost.
 
     Of scenes: recall and rank of 1,000 test scenes, mAP@50 of names, pointing. Of described things: R@1 and mAP@50 of
-    the queries whose colour and noun were trained together ("seen") and of those that never were ("unseen").
+    the queries whose colour and noun were trained together ("seen") and of those that never were ("unseen"), and how
+    often the named colour is chosen (:mod:`vgs_lib.attribute_choice`).
     """
     figures = record["figures"]
     flat: dict[str, Any] = {"system": record["system"], "seed": record["seed"]}
@@ -86,8 +87,10 @@ def _described(figures: Mapping[str, Any]) -> dict[str, Any]:
         f"{way}_{pairs}_{name}{end}": value
         for way in WAYS
         for pairs in ("seen", "unseen")
-        for name in ("r1", "map50")
-        for found in [figures[pairs]["colour"][way]]
+        for name, found in (
+            *((name, figures[pairs]["colour"][way]) for name in ("r1", "map50")),
+            ("share", figures[pairs]["choice"][way]),
+        )
         for end, value in zip(("", "_low", "_high"), (found[name], *found[f"{name}_ci"]), strict=True)
     }
 
@@ -111,7 +114,7 @@ _SCENE_COLUMNS = [
 _DESCRIBED_COLUMNS = [
     (f"{ARROWS[way]} {head} seen / unseen", [f"{way}_{pairs}_{name}" for pairs in ("seen", "unseen")])
     for way in WAYS
-    for head, name in (("R@1", "r1"), ("mAP@50", "map50"))
+    for head, name in (("R@1", "r1"), ("mAP@50", "map50"), ("colour", "share"))
 ]
 
 

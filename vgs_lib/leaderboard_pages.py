@@ -74,7 +74,10 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     if one.described:
         setup += (
             " Figures are of queries whose colour and noun were trained together (seen) and of those that never were "
-            f"(unseen); chance is R@1 {records[0]['figures']['seen']['colour']['speech_to_image']['r1_chance']:.3f}."
+            f"(unseen); chance is R@1 {records[0]['figures']['seen']['colour']['speech_to_image']['r1_chance']:.3f}. "
+            "In these splits size and noun nearly name a picture; the columns *colour* give how often the named colour is "
+            "chosen between two pictures (or captions) of the same thing and size in two colours, one of them never "
+            "trained: a model that is deaf to colours has .5 in the mean of seen and unseen."
         )
     theirs = f"On other data the document found: {one.found} ({one.source})"
     order = [part.recipe.name for part in one.parts]

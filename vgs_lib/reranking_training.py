@@ -13,7 +13,8 @@ from torch.nn import functional
 from vgs_lib import retrieval
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.errors import TrainingError
-from vgs_lib.reranking import Maps, pair_scores, rerank
+from vgs_lib.maps import Maps
+from vgs_lib.reranking import pair_scores, rerank
 from vgs_lib.seeds import seed_for, seeded
 from vgs_lib.study import WAYS
 

@@ -8,7 +8,7 @@ same. Only whether both are at one position tells the pictures apart.
 import torch
 
 from vgs_lib import similarity
-from vgs_lib.reranking import Maps
+from vgs_lib.maps import Maps
 from vgs_lib.seeds import seed_for
 
 COLOURS, THINGS, DIM, SIDE = 4, 4, 16, 2

@@ -24,9 +24,12 @@ def with_ranks(one: dict, found: int, queries: int = 100) -> dict:
 
 
 def described(system: str, r1: float, seed: int = 0) -> dict:
-    """A record of described things, R@1 of unseen colour pairs ``r1`` both ways, 0.04 either side."""
-    figures = {"r1": r1, "r1_ci": [r1 - 0.04, r1 + 0.04], "r1_chance": 0.01, "map50": r1 / 2}
+    """A record of described things, R@1 of unseen colour pairs ``r1`` both ways, which the first of 100 queries are."""
+    found = round(100 * r1)
+    ranks = [1.0] * found + [2.0] * (100 - found)
+    figures = {"r1": r1, "r1_ci": [r1 - 0.04, r1 + 0.04], "r1_chance": 0.01, "map50": r1 / 2, "ranks": ranks}
     pairs = {"colour": {way: figures | {"map50_ci": [0.1, 0.2]} for way in WAYS}}
+    pairs["choice"] = {way: {"share": 0.6, "share_ci": [0.5, 0.7], "queries": 100} for way in WAYS}
     return record(system, seed=seed) | {"figures": {"seen": pairs, "unseen": pairs}}
 
 
@@ -57,11 +60,18 @@ def test_several_seeds_are_judged_over_seeds():
     assert one.verdict == "undecided"
 
 
-def test_described_things_and_mean_average_precision_have_intervals_of_independent_queries():
+def test_described_things_are_judged_on_the_same_queries_drawn_for_both():
     records = [described("a", 0.5), described("b", 0.4)]
     one = compared(records, "a", "b", "unseen_r1")
-    assert one.ours == pytest.approx(0.1) and one.low == pytest.approx(0.1 - 0.04 * math.sqrt(2), abs=1e-6)
+    assert one.ours == pytest.approx(0.1)
+    assert one.low == pytest.approx(0.1 - 1.96 * 0.03, abs=0.015) and one.high == pytest.approx(0.16, abs=0.015)
+
+
+def test_mean_average_precision_has_an_interval_of_independent_queries():
+    records = [described("a", 0.5), described("b", 0.4)]
     assert value(records[0], "unseen_map50") == pytest.approx(0.25)
+    one = compared(records, "a", "b", "unseen_map50")
+    assert one.ours == pytest.approx(0.05) and one.high - one.low == pytest.approx(0.1 * math.sqrt(2), abs=1e-6)
     scenes = [record("a"), record("b")]
     names = compared(scenes, "a", "b", "map50")
     assert names.ours == 0 and names.high == pytest.approx(0.1 * math.sqrt(2), abs=1e-6)
@@ -137,4 +147,10 @@ def test_the_claims_of_experiments_are_of_their_runs():
     gammas = [described("tian2020-gamma-13", 0.3), described("tian2020-gamma-1", 0.5)]
     page = experiment_page(experiment("gamma"), gammas)
     assert "R@1 of unseen pairs" in page and "| -0.200 |" in page and "| disagrees |" in page
-    assert "S→I R@1 seen / unseen" in page and "on described things" in page and "chance is R@1 0.010" in page
+    assert (
+        "S→I R@1 seen / unseen" in page
+        and "S→I colour seen / unseen" in page
+        and "0.600 / 0.600" in page
+        and "on described things" in page
+        and "chance is R@1 0.010" in page
+    )

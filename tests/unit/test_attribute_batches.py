@@ -18,6 +18,7 @@ from vgs_lib.data.attribute_batches import AttributeBatches, AttributeHeldOut, a
 from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import DataError, TrainingError
+from vgs_lib.maps import maps_of
 from vgs_lib.model import DualEncoder
 from vgs_lib.seeds import seeded
 from vgs_lib.training import EvaluationEvent, fit
@@ -150,6 +151,7 @@ def test_figures_are_those_of_plain_loops():
         found = class_figures(scores, right, queries=queries)
         rows = range(90) if queries is None else asks.nonzero().flatten().tolist()
         for way, s, r in (("speech_to_image", scores.T, right.T), ("image_to_speech", scores, right)):
+            assert found[way]["ranks"] == [1 + int((s[q] > s[q][r[q]].max()).sum()) for q in rows]
             for name, value in naive_figures(s, r, rows).items():
                 assert found[way][name] == pytest.approx(value)
                 low, high = found[way][f"{name}_ci"]
@@ -179,7 +181,7 @@ def test_a_recipe_is_trained_and_judged_on_seen_and_unseen_pairs(study):
     for name in names:
         assert prepared.chance[name] == prepared.chance[f"unseen_{name.removeprefix('unseen_')}"]
     held_out = study.validation["unseen_"]
-    found = attribute_figures(prepared.model, held_out)
+    found = attribute_figures(maps_of(prepared.model, held_out, held_out.same_class), held_out)
     assert set(found) == {"all", "colour", "size"}
     assert found["all"]["speech_to_image"]["r1"] == pytest.approx(figures["unseen_speech_to_image_r1"], abs=1e-6)
     parts = [(found[kind]["image_to_speech"]["r1"], int(held_out.tested(kind).sum())) for kind in ("colour", "size")]

@@ -9,7 +9,8 @@ from torch import nn
 from vgs_lib import retrieval, similarity
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.errors import TrainingError
-from vgs_lib.reranking import Maps, figures, pair_scores, rerank
+from vgs_lib.maps import Maps
+from vgs_lib.reranking import figures, pair_scores, rerank
 from vgs_lib.reranking_training import RerankSettings, fit_reranker
 from vgs_lib.swapped_pairs import swapped_pairs
 
