@@ -6,6 +6,8 @@ where the 95 % interval of our difference lies above 0, *disagrees* where it lie
 The interval is over the queries. They are drawn for both systems together where their ranks are known, and as if they
 were independent, which is too wide, where only intervals are (mAP@50). With several seeds, whose
 queries are averaged, the spread of the seeds is added to it by Student's t; with one it says nothing about another.
+A seed changes the first weights, what a loss draws and dropout; the scenes, voices, blanks and order of the batches are
+those of every seed, so that the spread of whole trainings may be larger.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from typing import Any
 
 from vgs_lib.agreement import Compared, Order, compared
 from vgs_lib.experiments import Experiment
-from vgs_lib.leaderboard import line
+from vgs_lib.markdown import markdown_table
 
 NAMES = {"r1": "R@1", "r10": "R@10", "p10": "P@10, ours R@10", "unseen_r1": "R@1 of unseen pairs"}
 KINDS = ("same order, decided", "same, undecided", "other, undecided", "other order, decided")
@@ -21,12 +21,12 @@ def kind(pair: Compared) -> str:
 def orders_table(orders: Sequence[Order]) -> str:
     """A Markdown table: how many pairs of each document and data set come in its order here."""
     heads = ["document", "its data", "begun with", "figure", "systems", "pairs", *KINDS, "Kendall's tau"]
-    lines = [line(heads), line(["---"] * len(heads))]
+    rows = []
     for one in orders:
         counts = [str(sum(kind(pair) == name for pair in one.pairs)) for name in KINDS]
         numbers = [", ".join(one.systems), str(len(one.pairs)), *counts, f"{one.tau:+.2f}"]
-        lines.append(line([one.document, one.data, one.start or "not said", NAMES[one.figure], *numbers]))
-    return "\n".join(lines)
+        rows.append([one.document, one.data, one.start or "not said", NAMES[one.figure], *numbers])
+    return markdown_table(heads, rows)
 
 
 def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]]) -> str:
@@ -36,23 +36,23 @@ def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]
     if not rows:
         return "There is none."
     heads = ["document", "better there", "worse there", "ours", "95 % interval", "seeds", "steps of the two"]
-    lines = [line(heads), line(["---"] * len(heads))]
-    for one, pair in rows:
-        taken = f"{steps[pair.better]}, {steps[pair.worse]}"
-        lines.append(line([one.document, pair.better, pair.worse, *_numbers(pair), taken]))
-    return "\n".join(lines)
+    taken = lambda pair: f"{steps[pair.better]}, {steps[pair.worse]}"
+    lines = [[one.document, pair.better, pair.worse, *_numbers(pair), taken(pair)] for one, pair in rows]
+    return markdown_table(heads, lines)
 
 
 def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
-    """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained."""
-    found = [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
+    """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained.
+
+    Only records that are :meth:`comparable <vgs_lib.experiments.Experiment.comparable>` count.
+    """
+    equal = one.comparable(records)
+    found = [pair for claim in one.claims if (pair := compared(equal, *claim, one.figure))]
     if not found:
         return ""
     ours = f"our difference of {NAMES[one.figure]}"
     heads = ["better there", "worse there", ours, "95 % interval", "seeds", "verdict"]
-    lines = [line(heads), line(["---"] * len(heads))]
-    lines += [line([pair.better, pair.worse, *_numbers(pair), pair.verdict]) for pair in found]
-    return "\n".join(lines)
+    return markdown_table(heads, [[pair.better, pair.worse, *_numbers(pair), pair.verdict] for pair in found])
 
 
 def _numbers(pair: Compared) -> list[str]:

@@ -84,17 +84,23 @@ def compared_figure(figures: Mapping[str, Mapping[str, Any]], *, title: str) -> 
 
 
 def gamma_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
-    """R@1 of seen and unseen colour pairs over gamma, with intervals over queries, of the experiment "gamma"."""
+    """R@1 of seen and unseen colour pairs over gamma, with intervals over queries, of the experiment "gamma".
+
+    Of several seeds, the means of their figures and of the ends of their intervals.
+    """
     drawn = Figure(figsize=(9.6, 3.4), dpi=72, layout="constrained")
-    ordered = sorted(records, key=gamma_of)
-    gammas = [gamma_of(record) for record in ordered]
+    by_gamma: dict[float, list[Mapping[str, Any]]] = {}
+    for record in sorted(records, key=gamma_of):
+        by_gamma.setdefault(gamma_of(record), []).append(record)
+    gammas = list(by_gamma)
     for way, axes in zip(WAYS, drawn.subplots(1, 2, sharey=True), strict=True):
         for name, colour, marker in zip(("seen", "unseen"), LINES, "os", strict=False):
-            figures = [record["figures"][name]["colour"][way] for record in ordered]
-            middle = np.array([one["r1"] for one in figures])
-            ends = np.abs(np.array([one["r1_ci"] for one in figures]).T - middle)
+            seeds = [[record["figures"][name]["colour"][way] for record in found] for found in by_gamma.values()]
+            middle = np.array([np.mean([one["r1"] for one in found]) for found in seeds])
+            spans = np.array([np.mean([one["r1_ci"] for one in found], axis=0) for found in seeds])
+            ends = np.abs(spans.T - middle)
             axes.errorbar(gammas, middle, ends, color=colour, marker=marker, capsize=3, label=f"{name} pairs")
-        chance = figures[0]["r1_chance"]
+        chance = records[0]["figures"]["seen"]["colour"][way]["r1_chance"]
         axes.axhline(chance, color="0.4", linestyle="--", label=f"chance ({chance:.3f})")
         axes.set(xscale="log", xlabel="gamma (no unit, logarithmic)", title=ARROWS[way], ylim=(0, None))
         axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas])

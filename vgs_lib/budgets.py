@@ -37,10 +37,10 @@ class StepTimes:
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
-            return dict(json.loads(self.file.read_text(encoding="utf-8"))["systems"])
+            return {name: dict(times) for name, times in json.loads(self.file.read_text("utf-8"))["systems"].items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"{self.file}: damaged ({error!r}), expected step times; delete it to measure anew"
             raise DataError(message) from error
 

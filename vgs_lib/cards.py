@@ -59,8 +59,11 @@ def table(figures: dict[str, dict]) -> str:
             found = figures[split][direction]
             cells = [_cell(found, name) for name in _COLUMNS]
             lines.append(f"| {split} | {label} | {found['n']} of {found['candidates']} | " + " | ".join(cells) + " |")
+    mapped = [split for split in sorted(figures) if "pointing" in figures[split]]
+    if not mapped:  # of a model with a pooled encoder, which has no heatmaps
+        return "\n".join(lines)
     lines += ["", "| split | words | pointing | mean IoU | threshold |", "|---|---|---|---|---|"]
-    for split in sorted(figures):
+    for split in mapped:
         found = figures[split]
         cells = [_cell(found, name) for name in ("pointing", "mean_iou")]
         lines.append(f"| {split} | {found['num_words']} | " + " | ".join(cells) + f" | {found['threshold']:.3f} |")

@@ -4,7 +4,10 @@
 its terms, so that harwath2019's Fig. 5 can be drawn from any of them.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import mode
+from typing import Any
 
 from vgs_lib.conditions import Conditions
 from vgs_lib.errors import TrainingError
@@ -48,6 +51,15 @@ class Experiment:
     def described(self) -> bool:
         """Whether the runs are of described things instead of scenes, as the figure says."""
         return self.figure.startswith("unseen_")
+
+    def comparable(self, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The records of this experiment's runs as it asks for them, with the minutes that most of them have."""
+        timed = [record for record in records if not record["steps_were_asked_for"]]
+        if not timed:
+            return []
+        minutes = mode(record["conditions"]["minutes"] for record in timed)
+        asked = {plan.name: one.to_dict() for plan, one in self.runs(replace(Conditions(), minutes=minutes))}
+        return [record for record in timed if record["conditions"] == asked.get(record["system"])]
 
     def runs(self, base: Conditions | None = None) -> list[tuple[Recipe, Conditions]]:
         """Each recipe with its conditions: ``base``, or the usual ones with this experiment's minutes."""

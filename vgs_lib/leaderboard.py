@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from vgs_lib.errors import DataError
+from vgs_lib.markdown import markdown_table
+from vgs_lib.safe_files import write_atomically
+from vgs_lib.study import WAYS
 
-WAYS = ("speech_to_image", "image_to_speech")
 ARROWS = {"speech_to_image": "S→I", "image_to_speech": "I→S"}
 FIGURES = ("r1", "r5", "r10", "median_rank")
+KEYS = ("plan", "conditions", "steps_were_asked_for", "history", "machine")  # what a record has beside its row
 _BOTH = " / ".join(ARROWS.values())
 
 
@@ -45,15 +48,28 @@ def published(system: str | None = None) -> list[Published]:
 
 def read_records(folder: Path | str) -> list[dict[str, Any]]:
     """The records in a folder by system and seed; :class:`DataError` names a damaged file."""
-    records = []
-    for file in sorted(Path(folder).glob("*.json")):
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            row(record)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{file}: no record of a system ({error!r}); delete it and run its system again") from error
-        records.append(record)
+    records = [read_record(file) for file in Path(folder).glob("*.json")]
     return sorted(records, key=lambda r: (r["system"], r["seed"]))
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """The record in a file; :class:`DataError` where it is none."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        row(record)
+        if absent := [key for key in KEYS if key not in record]:
+            raise KeyError(*absent)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file}: no record of a system ({error!r}); delete it and run its system again") from error
+    return record
+
+
+def one_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first record of each system, in order."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        found.setdefault(record["system"], record)
+    return list(found.values())
 
 
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,10 +114,14 @@ def _described(figures: Mapping[str, Any]) -> dict[str, Any]:
 def write_csv(records: Iterable[Mapping[str, Any]], file: Path) -> None:
     """One line for each record, columns as in :func:`row`; what a system does not have is left empty."""
     rows = [row(record) for record in records]
-    with open(file, "w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+
+    def write(path: Path) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(file, write)
 
 
 # Columns of a table by what is judged: the head, and the keys of the row that share its cell.
@@ -134,14 +154,14 @@ def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None =
     ordered = sorted(systems.items(), key=lambda item: -sum(_mean(item[1], f"{way}_{by}") for way in WAYS))
     if order is not None:
         ordered = [(system, systems[system]) for system in order if system in systems]
-    lines = [line(heads), line(["---"] * len(heads))]
+    lines = []
     for system, rows in ordered:
         twin = rows[0]["trained_as"]
         cells = [f"{system} (the run of {twin})" if twin else system, str(len(rows))]
         cells += [" / ".join(_cell(rows, key) for key in keys) for _, keys in columns]
         cells += [f"{rows[0]['trained_parameters']:,}", f"{_mean(rows, 'steps'):,.0f}"]
-        lines.append(line([*cells, f"{_mean(rows, 'core_minutes'):.1f}"]))
-    return "\n".join(lines)
+        lines.append([*cells, f"{_mean(rows, 'core_minutes'):.1f}"])
+    return markdown_table(heads, lines)
 
 
 def published_table(systems: Sequence[str] | None = None) -> str:
@@ -154,11 +174,11 @@ def published_table(systems: Sequence[str] | None = None) -> str:
     names = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "p1": "P@1", "p5": "P@5", "p10": "P@10"}
     names |= {"median_rank": "median rank", "map50": "mAP@50"}
     heads = ["system", "data", "initialisation", *(ARROWS[way] for way in WAYS), "source"]
-    lines = [line(heads), line(["---"] * len(heads))]
+    lines = []
     for (system, data, initialisation, source), values in groups.items():
         ways = [", ".join(f"{names[figure]} {v:g}" for (d, figure), v in values.items() if d == way) for way in WAYS]
-        lines.append(line([system, data, initialisation, *ways, source]))
-    return "\n".join(lines)
+        lines.append([system, data, initialisation, *ways, source])
+    return markdown_table(heads, lines)
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
@@ -172,7 +192,3 @@ def _cell(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     show = "{:.1f}".format if name.endswith("median_rank") else "{:.3f}".format
     mean = show(sum(values) / len(values))
     return mean if len(values) == 1 else f"{mean} ({show(min(values))} to {show(max(values))})"
-
-
-def line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from vgs_lib.errors import DataError
-from vgs_lib.leaderboard import WAYS
+from vgs_lib.leaderboard import WAYS, one_of_each
 from vgs_lib.training_history import COLOURS
 
 Record = Mapping[str, Any]
@@ -72,7 +72,7 @@ def cost_figure(records: Sequence[Record], *, named: int = 6) -> Figure:
     """
     records = _some(records)
     documents = list(dict.fromkeys(_document(record) for record in records))
-    best = sorted(records, key=_mean, reverse=True)[:named]
+    best = one_of_each(sorted(records, key=_mean, reverse=True))[:named]
     figure = Figure(figsize=(10, 4.4), dpi=72, layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     labels = ("trained parameters (millions)", "steps in the budget")

@@ -34,17 +34,18 @@ def systems_page(records: Sequence[Record]) -> str:
         "TIMAM) know one class for each set of names, so nearly one for each scene, and are judged on described things "
         "in fine-grained.md. The number of steps is fixed before a run by timing a few; core minutes are what it took."
     )
-    is_equal = lambda record: record["conditions"] == conditions and not record.get("steps_were_asked_for")
+    is_equal = lambda record: record["conditions"] == conditions and not record["steps_were_asked_for"]
     if odd := sorted({record["system"] for record in records if not is_equal(record)}):
         intro += f" Trained under other conditions than the others: {', '.join(odd)}."
     parts = ["# Systems on Spoken Stamps", intro, table(records)]
-    if found := orders(list(filter(is_equal, records))):
+    equal = list(filter(is_equal, records))
+    if found := orders(equal):
         parts += [
             "## The order of the systems",
             ORDERS,
             orders_table(found),
             REVERSALS,
-            reversals_table(found, records),
+            reversals_table(found, equal),
         ]
     theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
     bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
@@ -55,15 +56,18 @@ def systems_page(records: Sequence[Record]) -> str:
 ORDERS = (
     "Each two systems that a document measures on one data set with encoders that begin with the same: do ours come in "
     "the same order? Decided means that the 95 % interval of our difference does not contain 0; with one seed it is "
-    "over queries and says nothing about another seed. Equal time favours what is cheap on two cores: a recurrent "
-    "system takes far fewer steps than a convolutional one, and the documents gave each as many as it needed."
+    "over queries and says nothing about another seed. Seeds change the first weights, what a loss draws and dropout, "
+    "not the order of the batches. Equal time favours what is cheap on two cores: a recurrent system takes far fewer "
+    "steps than a convolutional one, and the documents gave each as many as it needed."
 )
 REVERSALS = "The pairs that come in the other order here, decided:"
 
 
 def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     """What was compared and how, what the document found, our table in the experiment's order, and its claims."""
-    conditions, made = records[0]["conditions"], records[0]["machine"]
+    equal = one.comparable(records)
+    typical = (equal or records)[0]
+    conditions, made = typical["conditions"], typical["machine"]
     data = "described things" if one.described else "scenes"
     setup = (
         f"Each run trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time), on "
@@ -75,9 +79,13 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
         setup += (
             " Figures are of queries whose colour and noun were trained together (seen) and of those that never were "
             f"(unseen); chance is R@1 {records[0]['figures']['seen']['colour']['speech_to_image']['r1_chance']:.3f}. "
-            "In these splits size and noun nearly name a picture; the columns *colour* give how often the named colour is "
-            "chosen between two pictures (or captions) of the same thing and size in two colours, one of them never "
+            "In these splits size and noun nearly name a picture; the columns *colour* give how often the named colour "
+            "is chosen between two pictures (or captions) of the same thing and size in two colours, one of them never "
             "trained: a model that is deaf to colours has .5 in the mean of seen and unseen."
+        )
+    if odd := sorted({record["system"] for record in records if record not in equal}):
+        setup += (
+            f" Trained under other conditions than the others, and no part of what follows the table: {', '.join(odd)}."
         )
     theirs = f"On other data the document found: {one.found} ({one.source})"
     order = [part.recipe.name for part in one.parts]

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
-from vgs_lib.leaderboard import ARROWS, WAYS
-from vgs_lib.paired import Paired, paired, sentence
+from vgs_lib.leaderboard import ARROWS, WAYS, one_of_each
+from vgs_lib.markdown import markdown_table
+from vgs_lib.paired import Paired, hits, paired, sentence
 
 Record = Mapping[str, Any]
 # What is shown of each set of candidates: whose protocol it is, and the figures in our records.
@@ -25,7 +27,7 @@ def ranked(records: Sequence[Record]) -> list[Record]:
 def protocol_table(records: Sequence[Record], way: str = "speech_to_image") -> str:
     """A Markdown table of one direction: every protocol's figures, the last of each with its 95 % interval."""
     heads = ["system", "seed", *(f"{ARROWS[way]} {title}" for title, _ in PROTOCOLS.values())]
-    rows = [heads, ["---"] * len(heads)]
+    rows = []
     for record in ranked(records):
         cells = [record["system"], str(record["seed"])]
         for kind, (_, names) in PROTOCOLS.items():
@@ -33,27 +35,24 @@ def protocol_table(records: Sequence[Record], way: str = "speech_to_image") -> s
             low, high = found[f"{names[-1]}_ci"]
             cells.append(" / ".join(f"{found[name]:.3f}" for name in names) + f" ({low:.3f} to {high:.3f})")
         rows.append(cells)
-    return _table(rows)
+    return markdown_table(heads, rows)
 
 
 def neighbour_table(records: Sequence[Record], way: str = "speech_to_image", *, k: int = 10) -> str:
-    """A Markdown table: each record against the next best one on the same queries."""
-    heads = ["better", "worse", f"only the better finds (of {ARROWS[way]} R@{k})", "only the worse", "difference", "p"]
-    rows = [heads, ["---"] * len(heads)]
-    for better, worse in pairwise(ranked(records)):
-        found = _paired(better, worse, way, k)
+    """A Markdown table: each system against the next lower one in this direction, on the same queries.
+
+    Of several seeds the first is taken; a system that took another's run is left out.
+    """
+    heads = ["higher", "lower", f"only the higher finds (of {ARROWS[way]} R@{k})", "only the lower", "difference", "p"]
+    rows = []
+    trained = sorted((r for r in records if not r.get("trained_as")), key=lambda r: r["seed"])
+    found_at = lambda record: fmean(hits(record["figures"]["ranks"][way], k))
+    for higher, lower in pairwise(sorted(one_of_each(trained), key=found_at, reverse=True)):
+        found = _paired(higher, lower, way, k)
         difference = f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-        rows.append(
-            [
-                _name(better),
-                _name(worse),
-                str(found.first_only),
-                str(found.second_only),
-                difference,
-                f"{found.p_value:.2g}",
-            ]
-        )
-    return _table(rows)
+        alone = (str(found.first_only), str(found.second_only))
+        rows.append([_name(higher), _name(lower), *alone, difference, f"{found.p_value:.2g}"])
+    return markdown_table(heads, rows)
 
 
 def comparison(records: Sequence[Record], first: str, second: str, *, k: int = 10) -> str:
@@ -78,7 +77,3 @@ def _paired(first: Record, second: Record, way: str, k: int) -> Paired:
 
 def _name(record: Record) -> str:
     return f"{record['system']}, seed {record['seed']}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)

@@ -87,6 +87,8 @@ def hardness_figure(curves: Mapping[str, Tensor]) -> Figure:
     for number, (name, shares) in enumerate(curves.items()):
         style = {"color": COLOURS[number % len(COLOURS)], "linestyle": ("-", "--", "-.")[number % 3]}
         axes.plot(range(1, len(shares) + 1), shares.cumsum(0).tolist(), label=name, **style)
+    most = max(map(len, curves.values()))
+    axes.plot(range(1, most + 1), [x / most for x in range(1, most + 1)], color="0.4", linestyle=":", label="all alike")
     axes.set(xscale="log", ylim=(0, 1.03), xlabel="so many hardest impostors of a picture or caption")
     axes.set(ylabel="share of the push on them", title="On whom the losses press")
     axes.grid(alpha=0.3)

@@ -20,7 +20,7 @@ from vgs_lib.data.manifest import read_manifest
 from vgs_lib.data.manifest_batches import MAX_SECONDS, ManifestBatches, ManifestLines
 from vgs_lib.data.manifest_check import LENGTH_TOLERANCE
 from vgs_lib.data.manifest_splits import divide
-from vgs_lib.errors import DataError
+from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe, build_model
 from vgs_lib.seeds import seeded
@@ -52,6 +52,7 @@ class ManifestStudy:
     Raises:
         ManifestError: the manifest is wrong.
         DataError: a file is missing, a recording lasts more than 30 s, or there are too few pictures.
+        TrainingError: ``base`` begins with pre-trained encoders.
     """
 
     options = OPTIONS
@@ -68,6 +69,9 @@ class ManifestStudy:
         seed: int = 0,
     ):
         self.path, self.size = Path(manifest), size
+        if base.initial:
+            begins = f"it begins with {base.initial}, which a manifest does not pre-train"
+            raise TrainingError(f"{base.name}: {begins}; choose another recipe")
         self.manifest = read_manifest(self.path)
         self.division = divide(self.manifest, name=str(self.path), share=share, most=num_validation, seed=seed)
         train, held = self.division.train, self.division.validation

@@ -70,9 +70,11 @@ def hits(ranks: Sequence[float], k: int) -> np.ndarray:
 def sentence(found: Paired, first: str, second: str) -> str:
     """What a comparison says, in words that claim no more than it shows."""
     total = found.both + found.first_only + found.second_only + found.neither
+    recalls = [(found.both + alone) / total for alone in (found.first_only, found.second_only)]
     text = (
         f"Of {total} queries {first} alone finds {found.first_only} among its {found.k} best, {second} alone "
-        f"{found.second_only}, both find {found.both}. R@{found.k} differs by {found.difference:+.3f}, 95 % interval "
-        f"{found.low:+.3f} to {found.high:+.3f}; McNemar's test gives p = {found.p_value:.2g}"
+        f"{found.second_only}, both find {found.both}. R@{found.k} is {recalls[0]:.3f} and {recalls[1]:.3f} and "
+        f"differs by {found.difference:+.3f}, 95 % interval {found.low:+.3f} to "
+        f"{found.high:+.3f}; McNemar's test gives p = {found.p_value:.2g}"
     )
     return text + ("." if found.p_value < 0.05 else ": the difference may be chance.")

@@ -29,7 +29,7 @@ from vgs_lib.data.banks import Filling
 from vgs_lib.data.loading import Batch
 from vgs_lib.data.natural_sounds import NaturalSounds, SoundBatches, SoundData
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.videos import VideoBatches, VideoData, video_pairs
+from vgs_lib.data.videos import VideoBatches, VideoData, digest_of, video_pairs
 from vgs_lib.encoders.layers import frame_mask
 from vgs_lib.errors import CheckpointError, TrainingError
 from vgs_lib.model import DualEncoder
@@ -73,15 +73,16 @@ class Pretraining:
 
 def folder_of(plan: Recipe, stamps: Stamps, settings: Pretraining) -> Path:
     """Where the weights that ``plan`` begins with are kept: a function of all that they depend on."""
-    plan = _plan(plan, settings)
-    videos = asdict(settings.video_data) | {"videos": settings.videos}
+    plan, pairs = _plan(plan, settings), asdict(settings.sounds)
+    if settings.videos and plan.initial == "natural-sounds":
+        pairs = asdict(settings.video_data) | {"videos": digest_of(video_pairs(settings.videos))}
     what = {
         "version": VERSION,
         "audio": asdict(plan.audio),
         "image": asdict(plan.image) if plan.initial == "natural-sounds" else None,
         "fit": plan.fit.identity,
         "steps": settings.steps,
-        "pairs": videos if settings.videos and plan.initial == "natural-sounds" else asdict(settings.sounds),
+        "pairs": pairs,
         "stamps": stamps.digest,
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
 """What a system is made of: its parts in words, and how many parameters each encoder has, at any size.
 
 The encoders are built without memory for their values (PyTorch's ``meta`` device), so that the largest are counted in a
-moment and no weights are obtained.
+moment and, for the documents' systems, no weights are obtained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from vgs_lib.markdown import markdown_table
 from vgs_lib.recipes import Part, Recipe, Scale, build_model, scaled
 
 PRETRAINABLE = ("conv_map", "pooled_pictures")  # picture encoders whose weights may be downloaded
@@ -68,7 +69,7 @@ def _options(name: str, options: Mapping[str, object]) -> str:
 
 def parts_table(recipe: Recipe) -> str:
     """:func:`parts` as a Markdown table."""
-    return _table(("part", recipe.name), parts(recipe).items())
+    return markdown_table(("part", recipe.name), parts(recipe).items())
 
 
 def parameters_table(recipes: Sequence[Recipe], scale: Scale) -> str:
@@ -78,9 +79,6 @@ def parameters_table(recipes: Sequence[Recipe], scale: Scale) -> str:
         theirs, ours = parameters(recipe), parameters(recipe, scale)
         counts = (f"{sizes[side].all / 1e6:.1f}" for sizes in (theirs, ours) for side in ("image", "audio"))
         rows.append((recipe.name, *counts, f"{sum(side.trained for side in ours.values()) / 1e6:.1f}"))
-    return _table(("system, millions", "pictures", "speech", "pictures here", "speech here", "trained here"), rows)
-
-
-def _table(heads: Sequence[str], rows) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown_table(
+        ("system, millions", "pictures", "speech", "pictures here", "speech here", "trained here"), rows
+    )

@@ -20,13 +20,15 @@ from vgs_lib.budgets import StepTimes
 from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
 from vgs_lib.errors import TrainingError
+from vgs_lib.leaderboard import read_record
 from vgs_lib.machine import machine
 from vgs_lib.model import DualEncoder
 from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.study import Study
-from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit
+from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit, is_due
+from vgs_lib.training_state import differences
 
 SAID = ("name", "document", "chosen")  # of a recipe, without any effect on its run
 
@@ -79,9 +81,15 @@ class Reproduction:
         return None if kept is None else kept["steps"]
 
     def _kept(self, name: str, seed: int) -> dict[str, Any] | None:
-        """What a run was begun with: its steps, whether they were asked for, and its conditions."""
+        """What a run was begun with: its steps, whether they were asked for, its conditions, its plan if it says."""
         file = self._folder(name, seed) / "steps.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            return {key: kept[key] for key in ("steps", "asked", "conditions")} | {"plan": kept.get("plan")}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TrainingError(f"{file}: damaged ({error!r}); delete {file.parent} to start anew") from error
 
     def _folder(self, name: str, seed: int) -> Path:
         return self.runs / f"{name}-{seed}"
@@ -109,7 +117,7 @@ class Reproduction:
         its record is that one's, and ``trained_as`` says so.
         """
         if (file := self.record_file(recipe.name, seed)).is_file():
-            self._check(file, json.loads(file.read_text(encoding="utf-8"))["conditions"])
+            self._check_record(file, recipe, seed, steps)
             return
         if steps is None and (twin := self._twin(recipe, seed)):
             _write(file, twin)
@@ -129,19 +137,18 @@ class Reproduction:
             prepared.model, prepared.batches, plan.loss, plan.fit, directory=folder / "run", should_stop=should_stop
         ):
             if isinstance(event, ResumedEvent):
-                history = [line for line in _read_history(folder) if line["step"] <= event.step]
-                seconds = history[-1]["seconds"] if history else 0.0
+                history = _read_history(folder, event.step)
+                seconds = history[-1]["seconds"]
             elif isinstance(event, StepEvent):
                 spent = seconds + time.process_time() - begin
                 history.append({"step": event.step, "loss": event.loss, "seconds": round(spent, 3), **event.extra})
-                if event.step == steps or event.step % plan.fit.checkpoint_every == 0:  # before its checkpoint
-                    _write(folder / "history.json", history)
+                stops = should_stop is not None and should_stop()
+                if stops or event.step == steps or is_due(event.step, plan.fit.checkpoint_every):
+                    _write(folder / "history.json", history)  # before its checkpoint
             elif isinstance(event, CheckpointEvent):
                 _write(folder / "history.json", history)
             yield event
         if isinstance(event, FinishedEvent):
-            if not history or history[-1]["step"] != steps:
-                raise TrainingError(f"{folder}: its history.json does not reach step {steps}; delete it to start anew")
             with exact_products():
                 record = self._record(recipe, plan, prepared.model.eval(), seed, history)
             _write(self.record_file(recipe.name, seed), record)
@@ -157,6 +164,8 @@ class Reproduction:
         kept, folder = self._kept(recipe.name, seed), self._folder(recipe.name, seed)
         if kept is not None:
             self._check(folder, kept["conditions"])
+            if kept["plan"] is not None:
+                self._check_plan(folder, kept["plan"], recipe, seed, kept["steps"])
             if steps not in (None, kept["steps"]):
                 found = f"found a run of {kept['steps']}"
                 raise TrainingError(f"{folder}: {steps} steps were asked for, {found}; delete it first")
@@ -165,7 +174,9 @@ class Reproduction:
         if steps is None:
             self._measure(study, recipe, seed)
             steps = self.times.steps(recipe.name)
-        _write(folder / "steps.json", {"steps": steps, "asked": asked, "conditions": self.conditions.to_dict()})
+        plan = self._plan(recipe, steps=steps, seed=seed).to_dict()
+        kept = {"steps": steps, "asked": asked, "conditions": self.conditions.to_dict(), "plan": plan}
+        _write(folder / "steps.json", kept)
         return steps
 
     def _twin(self, recipe: Recipe, seed: int) -> dict[str, Any] | None:
@@ -177,7 +188,7 @@ class Reproduction:
         what = plan.keys() - said.keys() - {"data", "fit"}  # those are the conditions'
         files = [file for folder in (self.records, *self.others) for file in sorted(folder.glob(f"*-{seed}.json"))]
         for file in files:
-            record = json.loads(file.read_text(encoding="utf-8"))
+            record = read_record(file)
             if record["steps_were_asked_for"] or record["conditions"] != self.conditions.to_dict():
                 continue
             same = record.get("benchmark", "scenes") == self.benchmark.name
@@ -195,6 +206,22 @@ class Reproduction:
                 f"{where}: made under other conditions ({', '.join(other)}); delete it, or choose another --out folder "
                 "and another VGS_RUNS"
             )
+
+    def _check_record(self, file: Path, recipe: Recipe, seed: int, steps: int | None) -> None:
+        """:class:`TrainingError` if the record there is of other conditions, of another recipe or of other steps."""
+        record = read_record(file)
+        self._check(file, record["conditions"])
+        self._check_plan(file, record["plan"], recipe, seed, record["steps"])
+        if steps not in (None, record["steps"]):
+            raise TrainingError(
+                f"{file}: {steps} steps were asked for, found a record of {record['steps']}; move it away"
+            )
+
+    def _check_plan(self, where: Path, plan: dict[str, Any], recipe: Recipe, seed: int, steps: int) -> None:
+        """:class:`TrainingError` if what was trained there is not what ``recipe`` says now."""
+        ours = self._plan(recipe, steps=steps, seed=seed).to_dict()
+        if found := differences(*({k: v for k, v in one.items() if k not in SAID} for one in (plan, ours))):
+            raise TrainingError(f"{where}: of another {recipe.name} ({'; '.join(found)}); delete it to train this one")
 
     def _measure(self, study: Study, recipe: Recipe, seed: int) -> None:
         if recipe.name not in self.times:
@@ -252,11 +279,16 @@ def thinned(history: list[dict], *, most: int = 100) -> list[dict]:
     ]
 
 
-def _read_history(folder: Path) -> list[dict]:
+def _read_history(folder: Path, step: int) -> list[dict]:
+    """The lines up to ``step``, which the history of a run must reach where its checkpoint does."""
+    file = folder / "history.json"
     try:
-        return json.loads((folder / "history.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{folder / 'history.json'}: damaged ({error}); delete {folder} to start anew") from error
+        lines = [line for line in json.loads(file.read_text(encoding="utf-8")) if line["step"] <= step]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{file}: damaged ({error!r}); delete {folder} to start anew") from error
+    if not lines or lines[-1]["step"] != step:
+        raise TrainingError(f"{file}: does not reach step {step} of the checkpoint; delete {folder} to start anew")
+    return lines
 
 
 def _write(file: Path, content: Any) -> None:

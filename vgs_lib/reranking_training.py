@@ -26,6 +26,7 @@ class RerankSettings:
     steps, learning_rate (falls to 0 along a cosine), weight_decay: of AdamW. queries: captions in a step, and as many
     pictures. candidates: K of each, the right one among them; impostors are drawn from the ``pool`` that the dual
     encoder scores highest. k: candidates that are put in order on validation, every ``evaluate_every`` steps.
+    :class:`TrainingError` for values that cannot be meant.
     """
 
     steps: int = 160
@@ -37,6 +38,15 @@ class RerankSettings:
     evaluate_every: int = 40
     k: int = 10
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("queries", 1), ("candidates", 2), ("evaluate_every", 1), ("k", 1)):
+            if getattr(self, name) < least:
+                raise TrainingError(f"{name}: found {getattr(self, name)}, expected at least {least}")
+        if self.pool < self.candidates - 1:
+            raise TrainingError(
+                f"pool: found {self.pool}, expected at least {self.candidates - 1}, the impostors of a query"
+            )
 
 
 @dataclass(frozen=True)

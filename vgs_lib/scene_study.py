@@ -51,6 +51,11 @@ class SceneStudy:
         self.validation = HeldOut(Scenes(stamps, "validation"), num_validation or NUM_VALIDATION)
         self.held_out = (self.validation, *held_out)
 
+    @property
+    def said(self) -> str:
+        """What is trained and judged on."""
+        return f"{self.base.data.num_scenes:,} scenes to train on, {len(self.validation)} of validation to judge on."
+
     def prepare(self, plan: Recipe) -> Prepared:
         """The model of ``plan`` as it is before its first step, its batches and its judge."""
         with seeded(plan.fit.seed, "model"):
@@ -87,6 +92,10 @@ class _AndHeldOut:
     def settings(self) -> dict[str, Any]:
         return self.batches.settings
 
+    @property
+    def seconds(self) -> float:
+        return self.batches.seconds
+
     def __getitem__(self, step: int) -> Batch:
         return self.batches[step]
 
@@ -108,6 +117,10 @@ class _AndPretraining:
     @property
     def settings(self) -> dict[str, Any]:
         return {**self.batches.settings, "initial": self._folder.name}
+
+    @property
+    def seconds(self) -> float:
+        return self.batches.seconds
 
     def __getitem__(self, step: int) -> Batch:
         if not self._begun:

@@ -1,8 +1,9 @@
 """A study: what a recipe is trained and judged on, and what can be chosen.
 
 A training dashboard and the command line ask a study for three things made of a recipe: the model, its batches and how
-it is judged. `WordStudy` (single things of Spoken Stamps) and `ManifestStudy` (pictures and recordings of one's own)
-are the two there are. Another kind of data is a class with ``options``, ``base`` and ``prepare``, as `Study` says.
+it is judged. `WordStudy` (single things of Spoken Stamps), `SceneStudy` (whole scenes), `AttributeStudy` (described
+things) and `ManifestStudy` (pictures and recordings of one's own) are those there are. Another kind of data is a class
+with ``options``, ``base`` and ``prepare``, as `Study` says.
 
 Legend: B pairs, P pictures, C captions, D embedding, H W grid, T frames.
 """

@@ -135,9 +135,9 @@ class _Run:
                     return
                 yield self._train(batches)
                 last = self.step == settings.steps
-                if self.evaluate and (last or _due(self.step, settings.evaluate_every)):
+                if self.evaluate and (last or is_due(self.step, settings.evaluate_every)):
                     yield self._evaluate()
-                if last or _due(self.step, settings.checkpoint_every):
+                if last or is_due(self.step, settings.checkpoint_every):
                     yield from self._checkpoint()
             yield FinishedEvent(self.step, self.best)
         finally:
@@ -279,5 +279,6 @@ def _settings_of(thing: Any) -> Any:
     return getattr(thing, "settings", None)
 
 
-def _due(step: int, every: int) -> bool:
+def is_due(step: int, every: int) -> bool:
+    """Whether what comes ``every`` so many steps comes at ``step``; never with 0."""
     return every > 0 and step % every == 0

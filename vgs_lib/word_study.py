@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import torch
 
+from vgs_lib.data.features import speech_features
 from vgs_lib.data.loading import Batch, collate
-from vgs_lib.data.scene_batches import speech_features
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.data.word_batches import WordBatches, forget_what_was_read, same_names, word_trial

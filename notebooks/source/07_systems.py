@@ -1,7 +1,7 @@
 # %% [markdown]
-# # Every system of the field trains on the same pictures and the same voices
+# # The systems of four documents train on the same pictures and the same voices
 #
-# Five documents describe systems that learn from pictures and speech, and compare themselves with others. Each was measured on data of its own, with networks and hours of its own, so their tables cannot be laid side by side. Here every one of them is a [recipe](glossary.md#recipe): a name under which it is built, trained and measured on Spoken Stamps, with the same time as all others. What the documents published stands beside it and is never mixed in.
+# Five documents describe systems that learn from pictures and speech, and compare themselves with others. Each was measured on data of its own, with networks and hours of its own, so their tables cannot be laid side by side. Here the systems of four of them, and those they compare with, are [recipes](glossary.md#recipe): names under which they are built, trained and measured on Spoken Stamps, each with the same time. (The fifth, aytar2017, has its networks and losses in the library.) What the documents published stands beside and is never mixed in.
 #
 # **You will** take a system apart and count its parameters; train one for a few steps; meet a model that was never trained; read a leaderboard with its intervals and three protocols; compare two systems query by query, by eye and ear and with two tests.
 #
@@ -25,15 +25,15 @@ from IPython.display import Markdown
 
 from vgs_lib.recipes import SYSTEMS, recipe
 
-documents = {}
+beginnings = {}
 for name in SYSTEMS:
-    documents.setdefault(name.split("-")[0], []).append(f"`{name}`")
-Markdown("\n".join(f"- **{document}**: {', '.join(names)}" for document, names in documents.items()))
+    beginnings.setdefault(name.split("-")[0], []).append(f"`{name}`")
+Markdown("\n".join(f"- **{beginning}**: {', '.join(names)}" for beginning, names in beginnings.items()))
 
 # %% [markdown]
 # ## 1. What a system is made of
 #
-# Two encoders, a similarity, a loss, and a schedule; little else. The names begin with the document's. Systems that a document only compares with (chrupala2017, merkx2019, scharenborg2020 and, in tian2020's tables, DSCMR, CMPM with CMPC and TIMAM) are here, too. Take one apart:
+# Two encoders, a similarity, a loss, and a schedule; little else. A name begins with its document, or with the system that a document compares with: chrupala2017, merkx2019 and scharenborg2020 stand in tian2020's tables, as do DSCMR, CMPM with CMPC and TIMAM. Take one apart:
 
 # %%
 from vgs_lib.recipe_parts import parameters, parameters_table, parts_table
@@ -45,7 +45,7 @@ Markdown(parts_table(recipe(look_at)))
 #
 # **Predict first.** Which side is larger in these systems, the one for pictures or the one for speech? Which of the speech encoders is the largest?
 #
-# The documents' systems ran on graphics cards for days. To train them all on two cores, each is also built at a smaller scale: a quarter of the hidden channels, [embeddings](glossary.md#embedding) of 256, and one frozen picture network for all (EfficientNet-Lite0), so that the table compares the systems and not what their picture networks had seen before.
+# The documents went through tens to hundreds of thousands of pairs, ten to 150 times. To train them all on two cores, each is also built at a smaller scale: a quarter of the hidden channels, [embeddings](glossary.md#embedding) of 256, and one frozen picture network for all (EfficientNet-Lite0), so that the table compares the systems and not what their picture networks had seen before.
 
 # %%
 from vgs_lib.conditions import Conditions
@@ -117,17 +117,6 @@ scores = untrained.score(*held_out.embed(untrained)).detach()
 print(table({"speech to picture, 100 pairs, untrained": report(scores.T), "picture to speech": report(scores)}))
 
 # %% [markdown]
-# And in the document, on data of its own (the rows with *untrained* in the third column):
-
-# %%
-from vgs_lib.leaderboard import published_table, read_records
-from vgs_lib.leaderboard import table as leaderboard
-
-Markdown(published_table([name for name in SYSTEMS if name.startswith("zhang2020")]))
-
-# %% [markdown]
-# Does the interval of ours contain the [chance level](glossary.md#chance-level)? zhang2020's untrained rows lie above it (chance is .01, .05 and .10), and the document does not say why; with 100 queries, count how many queries .05 and .14 are before you explain anything. A table without an untrained row, the cheapest [baseline](glossary.md#baseline), and without chance leaves both questions open.
-#
 # **Exercise 2.** The documents measure among 100 pairs (zhang2020), 1,000 (harwath2019) and 1,024 (ni2018). What is recall at 10 of a blind guess in each?
 
 # %% tags=["exercise"]
@@ -139,6 +128,18 @@ chances = {size: 10 / size for size in (100, 1000, 1024)}
 # chances = None  # {100: a share, 1000: a share, 1024: a share}
 # END
 check_chances(chances, (100, 1000, 1024), 10)
+
+# %% [markdown]
+# And in the document, on data of its own (the rows with *untrained* in the third column):
+
+# %%
+from vgs_lib.leaderboard import published_table, read_records
+from vgs_lib.leaderboard import table as leaderboard
+
+Markdown(published_table([name for name in SYSTEMS if name.startswith("zhang2020")]))
+
+# %% [markdown]
+# Does the interval of ours contain the [chance level](glossary.md#chance-level)? zhang2020's untrained rows lie above it: 30 of 100 found among the ten best where 10 are expected is no accident, and three of the four rows are the same to the digit. What was measured there, the document does not say. A table without an untrained row, the cheapest [baseline](glossary.md#baseline), and without chance leaves such questions unasked.
 
 # %% [markdown]
 # Now a few steps, to see the machinery turn. A loss that is a sum of two terms reports them apart.
@@ -154,7 +155,7 @@ for event in fit(prepared.model, prepared.batches, plan.loss, plan.fit):
 # %% [markdown]
 # ## 3. The leaderboard
 #
-# `python -m vgs_lib reproduce` does this for every system, for ten minutes on two cores each, and then ranks 1,000 scenes told by voices that were never trained on. Each run leaves a record: its figures, its history, and the rank of every single query. These are the records that there are.
+# `python -m vgs_lib reproduce` does this for every system, for ten minutes on two cores each, and then ranks 1,000 scenes told by voices that were never trained on. Each run leaves a record: its figures, its history, and the rank of every single query. These are the records that there are. S→I: speech asks for pictures. *mAP@50* is [average precision](glossary.md#average-precision) among the 50 best, *pointing* that of [04](04_localization.ipynb), empty where places are averaged away. The steps are fixed beforehand by timing a few; *core minutes* is what the run took, where 20 were aimed at. The best R@10, mean of both ways, comes first. *(the run of ...)*: under our one picture network and one optimizer the two are the same system, trained once.
 
 # %%
 from vgs_lib import paths
@@ -164,15 +165,16 @@ from vgs_lib.viz import with_alt
 
 folder = Path(results) if results else paths.results_folder() / "systems"
 records = ranked(read_records(folder))
+distinct = [record for record in records if not record.get("trained_as")]
 print(missing(records, list(SYSTEMS), "python -m vgs_lib reproduce"))
 Markdown(leaderboard(records) if records else "No records yet.")
 
 # %% [markdown]
-# **Predict first.** Before you look at the figure: which differences in the column R@10 would you dare to call differences? Each is a share of 1,000 queries.
+# **Predict first.** Before you look at the figure: which differences in the columns' R@10 would you dare to call differences? Each is a share of 1,000 queries.
 
 # %%
 alt = "Recall at 10 of each system both ways with its interval, the best first, and chance"
-with_alt(recall_figure(records, title="Systems on Spoken Stamps"), alt) if records else "Nothing to draw yet."
+with_alt(recall_figure(distinct, title="Systems on Spoken Stamps"), alt) if distinct else "Nothing to draw yet."
 
 # %% [markdown]
 # The lines are 95 % [intervals](glossary.md#bootstrap-interval) over queries: they say how much another set of 1,000 scenes could change the figure. They do not say how much another seed of the training could; for that, `--seeds 0 1 2` trains three runs, and the figure shows one line for each.
@@ -183,15 +185,15 @@ with_alt(recall_figure(records, title="Systems on Spoken Stamps"), alt) if recor
 
 # %%
 alt = "Recall at 10 against trained parameters and against steps, coloured by document"
-with_alt(cost_figure(records), alt) if records else "Nothing to draw yet."
+with_alt(cost_figure(distinct), alt) if distinct else "Nothing to draw yet."
 
 # %% [markdown]
-# Read the two panels together: a system on the left of one and on the right of the other is small *and* took many steps. If recall rises with the steps and not with the parameters, ten minutes are too short for the large systems, and their place in this table says nothing about their place after a week.
+# Read the two panels together: left in the first and right in the second is small *with* many steps. Where recall rises with the steps, ten minutes may be too short. But the kind of network and the number of steps go together here: recurrent systems take the fewest. The figure cannot tell which of the two it is; what experiment could?
 #
 # The same records, judged by the other protocols. The last figure of each has its interval; *single names* ranks 1,000 pictures of one thing each for one spoken name, and every picture of that name is right.
 
 # %%
-Markdown(protocol_table(records))
+Markdown(protocol_table(distinct))
 
 # %% [markdown]
 # The same model reaches a higher R@10 among 100 than among 1,000 pictures. A figure without its number of candidates is no figure.
@@ -208,7 +210,7 @@ Markdown(published_table(bases))
 #
 # Then look at all such pairs at once. A pair is *decided* where the 95 % interval of our difference does not contain 0. [Kendall's tau](glossary.md#kendalls-tau) is the share of pairs in the document's order less the share of the others: 1 for the same order, 0 for no relation.
 #
-# **Predict first.** zhang2020, harwath2019 and tian2020 measured after days on graphics cards, ours had ten minutes on two cores. In how many of ten pairs will the order be the same?
+# **Predict first.** The documents went through their data ten to 150 times, ours had ten minutes on two cores. In how many of ten pairs will the order be the same?
 
 # %%
 from vgs_lib.agreement import orders
@@ -218,7 +220,7 @@ compared = orders(records)
 Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
 
 # %% [markdown]
-# And the pairs that come out the other way round, decided. For each, three explanations compete: ten minutes are too few for one of the two, our data ask for something else, or the document's difference was the draw of its test or its seed (none of them gives an interval). Which column of the leaderboard speaks for the first?
+# And the pairs that come out the other way round, decided. For each, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, mostly no pre-training on sounds); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps in the last column speak for the first?
 
 # %%
 Markdown(reversals_table(compared, records))
@@ -226,16 +228,16 @@ Markdown(reversals_table(compared, records))
 # %% [markdown]
 # ## 4. Query by query
 #
-# Two systems with the same recall need not find the same queries. Choose two, and a direction. Each point is a query: its place under one system along, under the other up. The shaded strips hold the queries that only one of them finds, and the lists below begin with those that the other one misses worst.
+# Two systems with the same recall need not find the same queries. Choose two, and a direction. Each point is a query: its rank by the first system from left to right, by the second from bottom to top. The shaded strips hold the queries that only one of them finds, and the lists below begin with those that the other one misses worst.
 #
-# 1. Click a query of a list, look at its picture and listen. What was hard about it: a tiny thing, a thing of the same kind, a voice, the noise?
+# 1. Click a query of a list, look at its picture and listen. What was hard about it: a tiny thing, a voice, the noise? (The records keep ranks and not which picture stood first, so this is a guess.)
 # 2. The arrow keys go from query to query when the plot has the focus.
 # 3. Compare a system with its nearest relative, then with one of another document. Where is the cloud narrower?
 
 # %%
 from vgs_lib.widgets import SystemComparison, scene_queries
 
-comparison = SystemComparison(records, scene_queries(stamps), k=found_at)
+comparison = SystemComparison(distinct, scene_queries(stamps), k=found_at)
 comparison
 
 # %% [markdown]
@@ -284,13 +286,13 @@ def mcnemar(first_only, second_only):
 check_mcnemar(mcnemar)
 
 # %% [markdown]
-# **Predict first.** Go down the leaderboard from each system to the next. How many of these steps are more than chance?
+# **Predict first.** Order the systems by this one direction, speech to picture, and go down from each to the next. How many of these steps are more than chance?
 
 # %%
-Markdown(neighbour_table(records, k=found_at))
+Markdown(neighbour_table(distinct, k=found_at))
 
 # %% [markdown]
-# Two warnings. Whoever makes forty comparisons at p < 0.05 finds two "differences" where there is none. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it.
+# Two warnings. Forty comparisons of equal systems at p < 0.05 give about two "differences" by chance. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it.
 #
 # **Without code:** how would you design the comparison if you could train only ten runs: two systems with five seeds, or ten systems with one? What is the answer good for in each case?
 #
@@ -299,17 +301,21 @@ Markdown(neighbour_table(records, k=found_at))
 # A recipe is plain data. Take one, replace a part, and it builds, trains and is measured like the others:
 #
 # ```python
-# mine = replace(recipe("zhang2020-vgg16-5"), name="mine", loss=ScoreLoss("info_nce"), kind="sisa")
-# reproduction = Reproduction(stamps, Conditions(), runs=Path("runs"), records=Path("my-results"))
+# from vgs_lib.reproduce import Reproduction
+# from vgs_lib.scene_benchmark import SceneBenchmark
+# from vgs_lib.training import ScoreLoss
+#
+# mine = replace(recipe("zhang2020-vgg16-5"), name="mine", loss=ScoreLoss("info_nce"), kind="sisa", temperature=1.0)
+# reproduction = Reproduction(SceneBenchmark(stamps), conditions, runs=Path("runs"), records=Path("my-results"))
 # for event in reproduction.run(mine):
 #     ...
 # ```
 #
-# Then set `results` above to the folder. A run that is cut off goes on where it was; `python -m vgs_lib reproduce NAMES --budget MINUTES` does the same for the documents' systems. [08_losses](08_losses.ipynb) changes one part only, and asks what it does.
+# Copy the files of `results/systems` into the folder of records, and set `results` above to it: yours stands beside the others. A run that is cut off goes on where it was; `python -m vgs_lib reproduce NAMES --budget MINUTES` does the same for the documents' systems. [08_losses](08_losses.ipynb) changes one part only, and asks what it does.
 #
 # ## What you saw
 #
-# - A system of this field is two encoders, a similarity, a loss and a schedule; the documents differ in few of these.
+# - A system of this field is two encoders, a similarity, a loss and a schedule; systems of one document mostly differ in one of these.
 # - Published figures are of other data. What can be compared across documents is an order, and only with intervals.
 # - An untrained row and a chance level cost nothing and answer the first two questions that anybody will ask.
 # - Among 100, 1,000 or 1,024 candidates the same model has different figures: the protocol belongs to the number.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # A loss decides which impostors the model learns from
 #
-# Every system of this field scores pictures with captions, and every loss says the same thing about the table of scores: the diagonal up, the rest down. They differ in how hard they press on whom. Here you see the push of each loss on a real batch, write four of them, and then ask what the documents asked: which loss, which similarity, what to begin with, and how much data.
+# Every system of this field scores pictures with captions, and nearly every loss says the same thing about the table of scores: the diagonal up, impostors down. They differ in how hard they press on whom. Here you see the push of each loss on a real batch, write four of them, and then ask what the documents asked: which loss, which similarity, what to begin with, and how much data.
 #
 # **You will** read a loss as a picture of its gradient; write ni2018's three anchors, harwath2019's [semi-hard](glossary.md#semi-hard) candidates, tian2020's masked matching and CMPM; see what gamma does; and compare recorded runs with what the documents found.
 #
@@ -47,7 +47,7 @@ print(f"true pairs {scores.diagonal().mean():.2f} on average, all scores from {s
 # | masked matching | $-\log \mathrm{softmax}_j(\gamma S_{gj})_g$ and the same over rows, added; pairs of $g$'s class left out | tian2020 |
 # | CMPM | $\mathrm{KL}(p_g, q_g)$, $p$ the softmax of a row, $q$ its right ones, each with an equal share | tian2020 |
 #
-# The same in code. Masked matching is made for cosines: `stretch` brings the scores between -1 and 1, where cosines lie. InfoNCE gets the [temperature](glossary.md#temperature) that the model has learnt. CMPM is shown for one class a picture. CMPC, DSCMR and TIMAM, which tian2020 compares with, are not drawn: they press on the embeddings through classifiers and a discriminator, not on the scores alone.
+# The same in code. Masked matching is made for cosines: `stretch` brings the scores between -1 and 1, where cosines lie. InfoNCE gets the [temperature](glossary.md#temperature) that the model has learnt. In CMPM each picture is a class of its own here. CMPC, DSCMR and TIMAM, which tian2020 compares with, are not drawn: they press on the embeddings through classifiers and a discriminator, not on the scores alone.
 
 # %%
 import torch
@@ -77,11 +77,34 @@ with_alt(gradient_figure(scores, gradients), alt)
 # %% [markdown]
 # Each panel shows the share of every impostor in all that the loss presses down, an average over draws where impostors are drawn. Its brightness is relative to the panel's largest.
 #
-# The same as a curve: sort the impostors of each picture and of each caption by their score and add up the shares, the hardest first. A line that rises at once presses on the hardest alone; a straight line (on a linear axis) presses on all alike.
+# The same as a curve: sort the impostors of each picture and of each caption by their score and add up the shares, the hardest first. A line that rises at once presses on the hardest alone; along the dotted line all are pressed alike.
 
 # %%
 curves = {name: shares_by_hardness(scores, gradient) for name, gradient in gradients.items()}
 with_alt(hardness_figure(curves), "Share of the push on the hardest impostors, for each loss")
+
+# %% [markdown]
+# Now turn the one knob that each of three losses has: gamma, the inverse temperature, the margin. Where do they press alike?
+
+# %%
+knobs = {
+    "masked matching, gamma": lambda value: lambda s: losses.masked_matching(stretch(s), gamma=value),
+    "InfoNCE, 1 / temperature": lambda value: lambda s: losses.info_nce(s, temperature=1 / value),
+    "all-pairs hinge, margin": lambda value: lambda s: losses.all_pairs_hinge(s, margin=value),
+}
+
+# %%
+from ipywidgets import FloatLogSlider, interactive
+
+slider = FloatLogSlider(13, min=-1, max=2.5, step=0.05, description="value", continuous_update=False)
+
+
+def press(loss, value):
+    shown = {f"{loss} {value:.3g}": score_gradient(scores, knobs[loss](value))}
+    return with_alt(gradient_figure(scores, shown), f"The scores, and whom {loss} {value:.3g} presses down")
+
+
+interactive(press, loss=list(knobs), value=slider)
 
 # %%
 for name, gradient in gradients.items():
@@ -128,7 +151,7 @@ check_three_anchor(three_anchor)
 # **Predict first.** A common way to write this multiplies the scores by a mask, 1 for candidates and 0 for the rest, and takes the largest. All scores of this row are negative, and the true pair is in column 0. Which column does the mask choose?
 
 # %%
-row, true = torch.tensor([-5.0, -7.0, -9.0, -4.0]), 0
+row, true = torch.tensor([-5.0, -7.0, -9.0, -6.0]), 0
 masked = row * (row < row[true])
 print("candidates times mask:", masked.tolist(), "-> column", int(masked.argmax()))
 
@@ -190,7 +213,7 @@ alt = "Share of the push on the hardest impostors rises with gamma"
 with_alt(gamma_figure(stretch(scores), gammas), alt)
 
 # %% [markdown]
-# With a small gamma all impostors are pressed nearly alike, the harmless ones with the others. With a large one the hardest impostor gets nearly all, and if that one is no impostor after all, a wrong lesson is learnt with full force. [09_fine_grained](09_fine_grained.ipynb) measures what that does to recall.
+# With a small gamma all impostors are pressed nearly alike, the harmless ones with the others. With a large one the hardest impostor gets nearly all, and if that one is no impostor after all, a wrong lesson is learnt with full force. The records of [09_fine_grained](09_fine_grained.ipynb) say what that does to recall.
 #
 # [CMPM](glossary.md#cmpm) does not leave pairs of one class out: it *asks* for them. Row by row, $p$ is the softmax of the projections of a picture on all captions (of length 1), and $q$ gives each caption of its class an equal share. The loss is $\mathrm{KL}(p, q) = \sum_j p_j \log (p_j / (q_j + 10^{-8}))$, averaged over rows; then the same for captions.
 #
@@ -223,88 +246,76 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from vgs_lib import leaderboard, paths
-from vgs_lib.agreement_tables import claims_table
-from vgs_lib.experiments import experiment
-from vgs_lib.leaderboard_figures import missing, recall_figure
+from vgs_lib import paths
+from vgs_lib.leaderboard_figures import recall_figure
+from vgs_lib.recorded import Recorded
 
 folder = Path(results) if results else paths.results_folder()
 
 # %% [markdown]
-# For each comparison, `known` says what the document found, how ours differs, and what is not trained yet; `claims` puts each claim of the document beside our difference. With several seeds its interval is over seeds, with one over queries; a claim is *undecided* where the interval contains 0.
-
-
-# %%
-def known(name):
-    one, records = experiment(name), leaderboard.read_records(folder / name)
-    names = [run.recipe.name for run in one.parts]
-    print(f"On other data the document found ({one.source}): {one.found}\n\n{one.note}\n")
-    print(missing(records, names, f"python -m vgs_lib reproduce --experiment {name}"))
-    return records, names
-
-
-def claims(name, records):
-    table = claims_table(records, experiment(name))
-    return Markdown(table or "No two of the runs that the document compares have records yet.")
-
+# For each comparison, `said` tells what the document found, how ours differs, and what is not trained yet; `claims` puts each claim of the document beside our difference. The interval is over queries; with several seeds their spread is added. A claim is *undecided* where the interval contains 0.
 
 # %% [markdown]
 # **Predict first.** From the curves of section 1: which loss will learn most in a few minutes? Will three anchors beat one?
 
 # %%
-by_loss, names = known("losses")
-Markdown(leaderboard.table(by_loss, order=names))
+by_loss = Recorded.read("losses", folder)
+print(by_loss.said)
+Markdown(by_loss.table)
 
 # %%
-alt = "Recall at 10 of one system under six losses, with intervals"
-with_alt(recall_figure(by_loss, title="One system, six losses", order=names), alt) if by_loss else "No records yet."
+alt = "Recall at 1 of one system under six losses, with intervals"
+title, found = "One system, six losses", by_loss.records
+with_alt(recall_figure(found, title=title, order=by_loss.names, k=1), alt) if found else "No records yet."
 
 # %% [markdown]
-# The documents' figures for the two systems of ni2018, and the paired test between the same two losses here:
+# The document's figures for the two systems of ni2018. Its claim is about R@1; look at R@10 of picture to speech, too. Then the paired test between the same two losses here, at R@1:
 
 # %%
+from vgs_lib.leaderboard import one_of_each, published_table, read_records
 from vgs_lib.leaderboard_tables import comparison
 
-Markdown(leaderboard.published_table(["ni2018-baseline", "ni2018-three-anchor"]))
+Markdown(published_table(["ni2018-baseline", "ni2018-three-anchor"]))
 
 # %%
-Markdown(comparison(by_loss, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet"))
+Markdown(comparison(by_loss.records, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet", k=1))
 
 # %%
-claims("losses", by_loss)
+Markdown(by_loss.claims)
 
 # %% [markdown]
-# ni2018 reports its gain without an interval, on 1,024 queries. How wide would one be for a recall of .09? (The standard error of a share $r$ of $n$ queries is $\sqrt{r(1-r)/n}$; two of them are .018.) Does the order here agree with the document's, disagree, or allow no answer?
+# ni2018 reports its gain without an interval, on 1,024 queries. How wide would one be for a recall of .09? (The standard error of a share $r$ of $n$ queries is $\sqrt{r(1-r)/n}$; an interval is two of them to either side.) Does the order here agree with the document's, disagree, or allow no answer?
 #
 # ## 6. Three similarities, with and without mining
 #
-# harwath2019's Table 1 crosses [SISA](glossary.md#sisa), [MISA](glossary.md#misa) and [SIMA](glossary.md#sima) with the sampled loss, and mines semi-hard impostors with SISA only. To mine with MISA or SIMA needs the whole [matchmap](glossary.md#matchmap) of every picture with every caption of the batch, which the document calls computationally impractical. Here all six are trained.
+# harwath2019's Table 1 crosses [SISA](glossary.md#sisa), [MISA](glossary.md#misa) and [SIMA](glossary.md#sima) with the sampled loss, and mines semi-hard impostors with SISA only. To mine with MISA or SIMA needs the whole [matchmap](glossary.md#matchmap) of every picture with every caption of the batch, which the document calls computationally impractical. Here the scores of all pairs keep their maxima and the places of these only, so that it fits.
 #
-# **Predict first.** Mining costs MISA more time a step, so it takes fewer steps in the same minutes. Will it win all the same?
+# **Predict first.** The document could not afford to mine over matchmaps. Here every loss gets all scores of the batch. Does mining cost steps? Does it help MISA and SIMA as it helps SISA?
 
 # %%
-by_similarity, names = known("similarities")
-Markdown(leaderboard.table(by_similarity, order=names))
+by_similarity = Recorded.read("similarities", folder)
+print(by_similarity.said)
+Markdown(by_similarity.table)
 
 # %%
 alt = "Recall at 10 of three similarities with sampled and mined impostors, with intervals"
-figure = recall_figure(by_similarity, title="Similarity and mining", order=names) if by_similarity else None
-with_alt(figure, alt) if figure else "No records yet."
+title, found = "Similarity and mining", by_similarity.records
+with_alt(recall_figure(found, title=title, order=by_similarity.names), alt) if found else "No records yet."
 
 # %%
-Markdown(leaderboard.published_table(names))
+Markdown(by_similarity.published)
 
 # %%
-claims("similarities", by_similarity)
+Markdown(by_similarity.claims)
 
 # %%
-Markdown(comparison(by_similarity, "harwath2019-sisa-shn", "harwath2019-sisa"))
+Markdown(comparison(by_similarity.records, "harwath2019-sisa-shn", "harwath2019-sisa"))
 
 # %%
-Markdown(comparison(by_similarity, "harwath2019-misa-shn", "harwath2019-sisa-shn"))
+Markdown(comparison(by_similarity.records, "harwath2019-misa-shn", "harwath2019-sisa-shn"))
 
 # %% [markdown]
-# Look at the column of the steps beside the recall. Which of the two rows with MISA would you rather have after ten times as many minutes?
+# Compare the steps of the two rows with MISA: did mining cost any? And compare the order of the similarities among sampled impostors with that among mined ones: is it the same?
 #
 # ### The two terms over the steps
 #
@@ -315,7 +326,8 @@ Markdown(comparison(by_similarity, "harwath2019-misa-shn", "harwath2019-sisa-shn
 # %%
 from vgs_lib.leaderboard_figures import terms_figure, with_terms
 
-with_both = with_terms([*by_similarity, *by_loss, *leaderboard.read_records(folder / "systems")])
+known = [*by_similarity.records, *by_loss.records, *read_records(folder / "systems")]
+with_both = one_of_each(with_terms(known))
 alt = "The sampled and the semi-hard term of the loss over the steps of each run that has both"
 with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run with both terms yet."
 
@@ -327,18 +339,20 @@ with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run
 # **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos?
 
 # %%
-by_start, names = known("pretraining")
-Markdown(leaderboard.table(by_start, order=names))
+by_start = Recorded.read("pretraining", folder)
+print(by_start.said)
+Markdown(by_start.table)
 
 # %%
 alt = "Recall at 10 by what the encoders begin with, with intervals"
-with_alt(recall_figure(by_start, title="Initialisation", order=names), alt) if by_start else "No records yet."
+title, found = "Initialisation", by_start.records
+with_alt(recall_figure(found, title=title, order=by_start.names), alt) if found else "No records yet."
 
 # %%
-claims("pretraining", by_start)
+Markdown(by_start.claims)
 
 # %%
-Markdown(leaderboard.published_table(["harwath2019-sisa-shn"]))
+Markdown(published_table(["harwath2019-sisa-shn"]))
 
 # %% [markdown]
 # ## 8. How much data
@@ -350,16 +364,17 @@ Markdown(leaderboard.published_table(["harwath2019-sisa-shn"]))
 # %%
 from vgs_lib.leaderboard_figures import amount_figure
 
-by_amount, names = known("data-amount")
-series = {name: name.rsplit("-", 2)[0].replace("-", " ") for name in names}
+by_amount = Recorded.read("data-amount", folder)
+print(by_amount.said)
+series = {name: name.rsplit("-", 2)[0].replace("-", " ") for name in by_amount.names}
 alt = "Recall at 10 against the number of training scenes for three initialisations"
-with_alt(amount_figure(by_amount, series), alt) if by_amount else "No records yet."
+with_alt(amount_figure(by_amount.records, series), alt) if by_amount.records else "No records yet."
 
 # %%
-Markdown(leaderboard.table(by_amount, order=names))
+Markdown(by_amount.table)
 
 # %%
-claims("data-amount", by_amount)
+Markdown(by_amount.claims)
 
 # %% [markdown]
 # **Without code:** the vertical lines are intervals over queries. Which claims about the *shape* of a curve (it rises, it levels off, it is steeper than the other) do they allow? What would a second seed add?
@@ -370,7 +385,7 @@ claims("data-amount", by_amount)
 # - What is no candidate must be minus infinity. With 0 the true pair becomes its own impostor as soon as scores are negative.
 # - Margin, temperature and gamma say the same thing in three units: what counts as a large difference of scores.
 # - Masked matching leaves the pairs of one class out, CMPM asks for them.
-# - Whether a loss is better is a question of data, time, size and seeds; the records say what held here, and the intervals how far.
+# - Whether a loss is better is a question of data, time, size and seeds; the records, where there are any, say what held here, and the intervals how far.
 #
 # ## Further reading
 #

@@ -21,6 +21,7 @@ per_class = 3  # test scenes of each class; more make the intervals narrower
 num_more = 300  # further training scenes, for the re-ranker
 own_steps = 40  # of the small copy of tian2020's system
 runs_folder = "09_fine_grained"  # the run is kept under this name
+results = ""  # folder of records of your own; "" takes those of the folder `results`
 
 # %% [markdown]
 # ## 1. Described things
@@ -46,7 +47,7 @@ SceneExplorer({split: described_pictures(study.scenes(split), range(8)) for spli
 # %% [markdown]
 # ## 2. What exactly is new
 #
-# tian2020 tests on species of birds that were not in training. But what is new about such a bird: its colours, its shape, or how they go together? Here the [splits](glossary.md#split) are made so that one thing is new. Every colour, size and noun is trained. Some [pairs of an attribute and a noun](glossary.md#attribute-object-pair) never occur in training, in no picture (but for blurred backgrounds) and no caption; the frozen networks underneath have seen photographs of the world, so new means new to what is trained here: those of `validation-unseen`, with which choices are made, and those of `test-unseen`.
+# tian2020 tests on species of birds that were not in training. But what is new about such a bird: its colours, its shape, or how they go together? Here the [splits](glossary.md#split) are made so that one thing is new. Every colour, size and noun is trained. Some [pairs of an attribute and a noun](glossary.md#attribute-object-pair) never occur in training, neither in a picture (but for blurred backgrounds) nor in a caption: those of `validation-unseen`, used for choices, and those of `test-unseen`. The frozen networks underneath have seen photographs of the world, so *new* means new to what is trained here.
 
 # %%
 from vgs_lib.attribute_plots import design_figure
@@ -116,7 +117,7 @@ run = dashboard.train(name="described-things", steps=steps)
 with_alt(seen_and_unseen_curves(run), "Recall at 1 on seen and on unseen pairs over the steps, with chance")
 
 # %% [markdown]
-# Both curves rise: most of what it takes to recognise an unseen pair is learnt from other pairs.
+# Both curves rise: what helps to find an unseen pair is learnt from other pairs. Does that take the colour word at all? Section 4 asks.
 #
 # ## 4. Seen against unseen
 #
@@ -147,12 +148,14 @@ check_average_precision(average_precision_at_50)
 # %%
 from vgs_lib.attribute_plots import compared_figure
 from vgs_lib.attribute_study import attribute_figures
+from vgs_lib.maps import maps_of
 
 model = dashboard.controller.load(run.name)
 test = {split: AttributeHeldOut(study.scenes(split), per_class) for split in splits}
 for held_out in test.values():
     list(held_out.fill(model))  # the frozen features, computed once
-found = {split: attribute_figures(model, held_out) for split, held_out in test.items()}
+maps = {split: maps_of(model, one, one.same_class) for split, one in test.items()}
+found = {split: attribute_figures(maps[split], one) for split, one in test.items()}
 names = dict(zip(splits, ("seen pairs", "unseen pairs"), strict=True))
 colours = {names[split]: figures["colour"] for split, figures in found.items()}
 figure = compared_figure(colours, title="Colour pairs, test")
@@ -170,23 +173,46 @@ for name, one in colours.items():
     print(f"{name}: R@1 is at least five times chance:", reached["r1"] >= 5 * reached["r1_chance"])
 
 # %% [markdown]
-# Unseen pairs are found many times as often as chance: the model does combine colours with things. Whether it pays for their being new is the difference to the control, and with 120 queries the intervals overlap: one of the two directions may even have the unseen pairs in front. A longer run says more: leave `nouns` out for all 48, and raise `num_scenes` and `steps`.
+# Unseen pairs are found many times as often as chance. Does the model then combine colours with things? Not so fast: in a split of unseen pairs each noun comes in one colour only, so whoever hears the size and the noun, and is deaf to colours, finds most of them.
 #
-# The size pairs are few, 36 queries about four nouns, and other nouns on each side. Their wide intervals are the figure.
+# There are only 36 queries on size pairs, about four nouns, and seen and unseen pairs have different nouns. Their wide intervals say so.
+#
+# ### A choice that only the colour decides
+#
+# So ask for the colour alone. Each caption is put before two pictures of the same thing in the same size: one in the colour that is said, one in another colour, from the other split. (And each picture before two such captions.) Whoever is deaf to the colour wins half of the choices; or all on one side and none on the other, if it likes one kind of picture better. So read both splits together: **their mean is .5 without hearing the colour**.
+#
+# **Predict first.** A model whose R@1 on unseen pairs is .5: how many of these choices will it win?
+
+# %%
+from vgs_lib.attribute_choice import colour_choice
+
+scenes_of = {split: [one.scenes[i] for i in range(len(one))] for split, one in test.items()}
+won = {}
+for split, other in (splits, splits[::-1]):
+    asks = test[split].tested("colour")
+    won[split] = colour_choice(model, maps[split], maps[other], scenes_of[split], scenes_of[other], queries=asks)
+    for way, one in won[split].items():
+        low, high = one["share_ci"]
+        print(f"{names[split]:>12}, {way}: the named colour wins {one['share']:.2f} [{low:.2f}, {high:.2f}]")
+both = sum(one["share"] for ways in won.values() for one in ways.values()) / 4
+print(f"mean of all four: {both:.2f} (deaf to colours: 0.50)")
+
+# %% [markdown]
+# A mean clearly above one half says that the colour is heard, on things that it was never heard with. If it is near one half, the recall above was earned by sizes and nouns, and the figure with the larger numbers was the one that misled. Whether new pairs cost something is the difference of the two splits. A longer run says more: leave `nouns` out for all 48, and raise `num_scenes` and `steps`.
 #
 # ### What goes wrong?
 #
-# A best picture that is wrong can still show the right noun, or the right colour. The chance levels of these parts are high, so read them beside the shares.
+# In a best picture that is wrong, the *described* thing can still be the right noun, or of the right colour. The chance levels of these parts are high, so read them beside the shares. And two things can be mixed up: the picture has the noun and the colour, but not on the same thing.
 
 # %%
-from vgs_lib.attribute_parts import right_parts
-from vgs_lib.reranking import maps_of
+from vgs_lib.attribute_parts import mixed_up, right_parts
 
-maps = {split: maps_of(model, one, one.same_class) for split, one in test.items()}
 for split, one in test.items():
-    parts = right_parts(maps[split].scores, one.classes, queries=one.tested("colour"))
+    asks = one.tested("colour")
+    parts = right_parts(maps[split].scores, one.classes, queries=asks)
     said = ", ".join(f"{part} {share:.2f} (chance {guess:.2f})" for part, (share, guess) in parts.items())
-    print(f"{names[split]:>12}: {said}")
+    mixed, wrong = mixed_up(maps[split].scores, scenes_of[split], queries=asks)
+    print(f"{names[split]:>12}: {said}; {mixed} of {wrong} wrong pictures have noun and colour on different things")
 
 # %% [markdown]
 # Compare each share with its chance level first: guessing is right about the size every second time. Which part goes wrong, and which of them more often on unseen pairs? A guess at the reason: what the model has heard with this colour were other things. How would you test it?
@@ -211,7 +237,7 @@ player
 # %% [markdown]
 # ## 6. Let picture and speech read each other
 #
-# The encoders of this model, as those of tian2020, never meet before the score. For a picture with a red tiger and a green frog, MISA lets “green” find the frog and “tiger” find the tiger, and is content: a false “green tiger” scores as high as a true one. tian2020 names attention between the two sides as what should come next (section 6.2). It does not build it; we do.
+# The encoders of this model, as those of tian2020, never meet before the score. For a picture with a red tiger and a green frog, MISA lets “green” find the frog and “tiger” find the tiger, and is content: a false “green tiger” can score as high as a true one. tian2020 names attention between the two sides as what should come next (section 6.2). It does not build it; we do.
 #
 # A network that reads a picture and a caption together has to run for every pair. With a million pictures nobody can wait for that. So the dual encoder searches, and a [re-ranker](glossary.md#re-ranking) puts only its ten best candidates in order: frames attend to places, places attend to frames ([cross-attention](glossary.md#cross-attention)), twice, and a number comes out that is added to the old score. It reads the dual encoder's own maps, and learns to tell the true candidate from those that the dual encoder itself takes for right, on `num_more` training scenes that the dual encoder has not seen.
 #
@@ -235,7 +261,7 @@ said = figures(binder, swapped_pairs(40, seed=2))["speech_to_image"]
 print(f"R@1 {said['r1_before']:.2f} before, {said['r1_after']:.2f} after")
 
 # %% [markdown]
-# So such a network can learn to bind. Now on the real maps. The parts of section 4 say what there is to win: if the best picture often has the wrong noun altogether, then binding is not what is missing.
+# So such a network can learn to bind. Now on the real maps. The parts of section 4 say what there is to win: if few of the wrong pictures have noun and colour on different things, then binding is not what is missing.
 
 # %%
 from vgs_lib.data.attribute_batches import true_of
@@ -263,7 +289,7 @@ for split, one in maps.items():
 # %% [markdown]
 # R@10 cannot change, and R@1 can rise to R@10 at most. A gain of exactly 0 means that no evaluation on validation was better than the one before the first step, so that the order of the dual encoder was kept.
 #
-# Why does it gain little or nothing here, when it learns to bind within seconds above? Look at the parts again: the best picture often has a wrong noun or a wrong colour altogether. What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help.
+# Why does it gain little or nothing here, when it learns to bind within seconds above? Look at the parts again: how many of the wrong pictures have noun and colour on different things, and how many lack one of them altogether? What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help.
 #
 # ## 7. tian2020's own system
 #
@@ -336,49 +362,60 @@ with_alt(figure, "Weights over time with the words marked")
 #
 # ## 8. Gamma, and what each part is worth
 #
-# These take hours, not a minute, so they are read from records in the folder `results`, as far as there are any; the cell below says which command makes those that are missing. Each run trains tian2020's system on 8,000 described things for the same time and is judged on the colour pairs of all 48 things, seen and unseen. The document's own figures stand on birds (CUB-200) and flowers (Oxford-102), and are never mixed with ours.
+# These take hours, not a minute, so they are read from records in the folder `results`, as far as there are any; a sentence says which are missing and names the command. Each run trains on 8,000 described things for the same time and is judged on the colour pairs of all 48 things, seen and unseen; *colour* is the choice of section 4. The document's own figures stand on birds (CUB-200) and flowers (Oxford-102), and are never mixed with ours.
 #
 # **Predict first.** From `gamma` 1 to 100, where will recall be best, and will it fall on both sides? Will the best gamma be the same for seen and for unseen pairs?
 
 # %%
+from pathlib import Path
+
 from IPython.display import Markdown
 
 from vgs_lib.attribute_plots import gamma_figure
-from vgs_lib.leaderboard import read_records, table
+from vgs_lib.recorded import Recorded
 
-command = "There are no records yet; `python -m vgs_lib reproduce --experiment {}` makes them."
-gammas = read_records(paths.results_folder() / "gamma")
+folder = Path(results) if results else paths.results_folder()
+gammas = Recorded.read("gamma", folder)
+print(gammas.missing)
 alt = "Recall at 1 of seen and unseen pairs over gamma, both ways, with intervals"
-with_alt(gamma_figure(gammas), alt) if gammas else Markdown(command.format("gamma"))
+with_alt(gamma_figure(gammas.records), alt) if gammas.records else "Nothing to draw yet."
+
+# %% [markdown]
+# Each claim of the document stands below the table, with our difference in R@1 of unseen pairs; it is *undecided* where the interval contains 0.
+
+# %%
+Markdown(gammas.table + "\n\n" + gammas.claims)
 
 # %% [markdown]
 # tian2020 found the best values between 10 and 20, with a peak at 13, on both of its data sets (Figures 5.1 and 5.2). Its Table 3.1 lists no validation set for either of them: if 13 was chosen on the test sets, the figures there are a little too good. That is a kind of [leakage](glossary.md#leakage).
 #
-# Its ablation takes parts away, one at a time (Tables 5.6 and 5.7; R@1 in percent, speech to picture / picture to speech):
-#
-# | system | Oxford-102 | CUB-200 |
-# |---|---|---|
-# | as proposed, CBAM behind block 3 | 49.26 / 63.74 | 35.70 / 51.88 |
-# | triplet loss in place of the matching loss | 23.12 / 30.41 | 18.33 / 22.31 |
-# | no attention at all | 46.04 / 60.05 | 28.82 / 43.39 |
-# | no attention in the picture side | 48.55 / 61.35 | 31.79 / 46.58 |
-# | no attention in the speech side | 47.38 / 61.43 | 30.31 / 45.18 |
-# | CBAM behind block 4 | 47.79 / 59.43 | 33.89 / 49.18 |
-#
-# The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours in the column of Oxford-102 may be the draw of the test. What stands is the loss. And ours, with intervals over seeds where there are several:
+# **Predict first.** Its ablation takes parts away, one at a time (Tables 5.6 and 5.7). Which part is worth most: the matching loss, the attention over the picture, or the attention over time?
 
 # %%
-ablations = read_records(paths.results_folder() / "ablations")
-Markdown(table(ablations) if ablations else command.format("ablations"))
+ablations = Recorded.read("ablations", folder)
+print(ablations.missing)
+Markdown(ablations.published)
 
 # %% [markdown]
-# Each claim of the document beside our difference in R@1 of unseen pairs; a claim is undecided where the interval contains 0.
+# # The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands on flowers is the loss; on birds (2,933 pictures, .9 percent) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value:
 
 # %%
-from vgs_lib.agreement_tables import claims_table
-from vgs_lib.experiments import experiment
+Markdown(ablations.table + "\n\n" + ablations.claims)
 
-Markdown(claims_table(ablations, experiment("ablations")) or "There are no records yet.")
+# %% [markdown]
+# ### Six systems
+#
+# The document's main table (5.5) puts its system beside five others: with the losses TIMAM, CMPM with CMPC and DSCMR on its own encoders, and the systems of harwath2016 and merkx2019.
+#
+# **Predict first.** Which of them know the classes of the training things, and does that help with pairs that are new?
+
+# %%
+six = Recorded.read("fine-grained", folder)
+print(six.missing)
+Markdown(six.published)
+
+# %%
+Markdown(six.table + "\n\n" + six.claims)
 
 # %% [markdown]
 # **Without code:** find in section 1 a picture whose caption would be true of another picture if one word were left out. Which word would it be most often, and which part does the model get wrong most often?
@@ -388,9 +425,9 @@ Markdown(claims_table(ablations, experiment("ablations")) or "There are no recor
 # ## What you saw
 #
 # - A test of combining needs a design: one thing is new, everything else is trained, and a control with the same chance level is measured beside it.
-# - A dual encoder recognises colours on things that it never saw in them, far above chance; what it costs is the difference to the control, and it has an interval.
+# - A high recall is no proof that every word was heard: size and noun nearly name the picture. A choice that only one word decides asks for that word.
 # - Where training lacks more than one pair, as with sizes here, a lower figure says less about combining.
-# - A score that lets every word choose its own place cannot bind words together; attention between picture and speech can. Here binding was not what failed, and validation said so: find out what goes wrong before you build against it.
+# - A score that lets every word choose its own place cannot bind words together; attention between picture and speech can. Whether binding is what fails can be counted: find out what goes wrong before you build against it.
 # - Attention that can be drawn is not an explanation yet: look at it, then measure what it is worth by taking it away.
 #
 # ## Further reading

@@ -42,10 +42,11 @@ def test_two_systems_are_chosen_and_a_query_is_looked_at_and_heard(open_notebook
         heads = page.locator(".vgs-alone h4").all_text_contents()
         assert heads == ["4 queries that only ni2018-baseline finds", "2 queries that only tian2020 finds"]
         assert "ni2018-baseline alone finds 4" in page.locator(".vgs-systems-status").text_content()
+        assert "only tian2020 finds it" in page.locator(".vgs-systems-legend").text_content()
         page.locator('.vgs-alone-query[data-query="7"]').click()
         page.wait_for_selector(".vgs-systems-canvas[data-chosen='7']")
         assert page.locator(".vgs-query-words").text_content().split() == [w.text for w in pictures[7].caption.words]
-        assert "place 99 by ni2018-baseline, 3 by tian2020" in page.locator(".vgs-query-places").text_content()
+        assert "rank 99 by ni2018-baseline, 3 by tian2020" in page.locator(".vgs-query-places").text_content()
         page.wait_for_function("() => document.querySelector('.vgs-query img').naturalWidth > 100")
         waveform, rate = pictures[7].caption.load()
         seconds = page.wait_for_function("() => document.querySelector('.vgs-query audio').duration").json_value()

@@ -145,7 +145,13 @@ def test_the_claims_of_experiments_are_of_their_runs():
     assert "our difference of R@1" in table and "| +0.050 |" in table and claims_table(records[:1], losses) == ""
     assert table in experiment_page(losses, records)
     gammas = [described("tian2020-gamma-13", 0.3), described("tian2020-gamma-1", 0.5)]
+    gammas.append(described("tian2020-gamma-5", 0.9))
+    gammas[-1]["steps_were_asked_for"] = True
+    gammas.append(described("tian2020-gamma-20", 0.9))
+    gammas[-1]["conditions"] = {**gammas[-1]["conditions"], "minutes": 1.0}
     page = experiment_page(experiment("gamma"), gammas)
+    assert "tian2020-gamma-20, tian2020-gamma-5." in page, "trained under other conditions"
+    assert "| tian2020-gamma-5 |" not in page.split("claims")[1], "three steps or a minute prove no claim"
     assert "R@1 of unseen pairs" in page and "| -0.200 |" in page and "| disagrees |" in page
     assert (
         "S→I R@1 seen / unseen" in page

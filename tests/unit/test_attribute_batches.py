@@ -45,6 +45,11 @@ def test_every_scene_comes_once_an_epoch_in_each_telling(batches):
     assert not batches.words.total and not batches.data.people, "one bank of speech, synthetic voices alone"
 
 
+def test_only_the_scenes_that_are_used_come(described):
+    few = AttributeBatches(tiny_model(), scenes(described, size=32), replace(DATA, used=12))
+    assert {index for step in range(9) for _, index in few.tellings(step)} == set(range(12))
+
+
 def test_a_batch_is_a_function_of_its_step_and_holds_its_scenes(batches, described):
     fresh = AttributeBatches(tiny_model(), scenes(described, size=32), DATA)
     for step in (5, 0, 3):

@@ -1,5 +1,8 @@
 """Banks of features: exact values, filling that goes on where it was cut off, damage, other settings."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -162,3 +165,25 @@ def test_the_time_spent_adds_up(tmp_path, monkeypatch):
     assert bank.seconds == pytest.approx(5.0)
     list(Bank("x", {}, 12, folder=tmp_path).fill(Compute()))
     assert bank.seconds == pytest.approx(7.5)
+
+
+def test_two_that_fill_one_bank_compute_each_shard_once(tmp_path):
+    """Two banks of one folder, as of two processes: each waits for the shard that the other one is at."""
+    together, made = threading.Barrier(2), []
+
+    def fill():
+        def compute(items: range) -> list[tuple[torch.Tensor, ...]]:
+            time.sleep(0.02)
+            made.extend(items)
+            return [item(i) for i in items]
+
+        together.wait()
+        list(Bank("x", {}, 40, folder=tmp_path).fill(compute))
+
+    threads = [threading.Thread(target=fill) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == list(range(40))
+    check(Bank("x", {}, 40, folder=tmp_path), range(40))

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import tiny_stamps
@@ -13,6 +14,7 @@ from vgs_lib.__main__ import main
 from vgs_lib.checkpoints import load_model, read_config
 from vgs_lib.commands import models
 from vgs_lib.data.augment import Augmentation
+from vgs_lib.recipes import Scale, scaled
 
 
 def test_train_says_what_is_wrong(tiny_set, capsys, tmp_path, monkeypatch):
@@ -121,3 +123,40 @@ def test_train_saves_the_best_weights_where_the_recipe_keeps_them(tiny_set, caps
 
 
 # data check
+
+
+@pytest.mark.parametrize("name", ["ni2018-baseline", "tian2020-dscmr", "harwath2019-sisa"])
+def test_a_system_of_a_document_trains_and_evaluates(tiny_set, capsys, tmp_path, monkeypatch, name):
+    """Pooled systems, whose checkpoints have no heatmaps, and losses on classes, too."""
+    shutil.copytree(tiny_set, tmp_path / "stamps")
+    monkeypatch.setenv("VGS_HOME", str(tmp_path))
+    tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
+    monkeypatch.setattr("vgs_lib.data.stamps.human_split", lambda concept, language: f"validation-human-{language}")
+    monkeypatch.setattr("vgs_lib.scene_study.NUM_VALIDATION", 4)
+    monkeypatch.setattr(models, "CALIBRATION_SCENES", 64)
+    small = scaled(models.recipe(name), Scale(width=1 / 32, dim=8, pictures="lite0"))
+    small = replace(small, data=replace(small.data, num_scenes=8, batch_size=4), fit=replace(small.fit, steps=1))
+    monkeypatch.setattr(models, "recipe", lambda name: small)
+    code, out, err = run(capsys, "train", name, "--out", tmp_path / "out", "--device", "cpu")
+    assert code == 0 and "8 scenes to train on, 4 of validation" in out and "Saved" in out, err
+    arguments = ("evaluate", "--checkpoint", tmp_path / "out/model", "--scenes", 4)
+    code, out, err = run(capsys, *arguments, "--json")
+    figures = json.loads(out.strip().splitlines()[-1])
+    assert code == 0 and ("pointing" in figures) == (name == "harwath2019-sisa"), err
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0 and ("mean IoU" in out) == (name == "harwath2019-sisa")
+
+
+def test_a_system_that_reads_text_is_sent_to_reproduce(tiny_set, capsys, tmp_path):
+    check_refused(capsys, ("train", "harwath2019-text-sisa", "--out", tmp_path / "run"), "text", "'reproduce'")
+
+
+def test_a_system_that_begins_with_sounds_is_pre_trained(tiny_set, tmp_path, monkeypatch):
+    """Not trained here: what is filled first says so."""
+    monkeypatch.setenv("VGS_HOME", str(tmp_path))
+    shutil.copytree(tiny_set, tmp_path / "stamps")
+    tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
+    study = models._study(SimpleNamespace(recipe="harwath2019-sisa-sounds", manifest=None))
+    assert study.base.initial == "natural-sounds"
+    small = scaled(study.base, Scale(width=1 / 32, dim=8, pictures="lite0"))
+    assert "natural-sounds" in study.prepare(small).batches.settings["initial"]

@@ -72,6 +72,7 @@ def precision(right, num_right, *, at=50, bounded=True, inside=None):
         (lambda right, n: None, "Not answered yet"),
         (lambda right, n: [1.0], "one number"),
         (lambda right, n: precision(right, n, bounded=False), "only the 50 best count"),
+        (lambda right, n: precision(right, n, inside=50, bounded=False), "divide by 50"),
         (lambda right, n: precision(right, n, inside=50) * n, "divide by the number of right"),
         (
             lambda right, n: sum(sum(right[: i + 1]) / (i + 1) for i in range(len(right[:50]))) / len(right[:50]),

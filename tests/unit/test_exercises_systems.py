@@ -47,11 +47,11 @@ def test_chances(answer, said):
     assert said in check_chances(answer, (100, 1000, 1024), 10)
 
 
-def bootstrap(statistic):
+def bootstrap(statistic, level=0.95):
     def function(first, second):
         draw = np.random.default_rng(7)
         found = [statistic(first, second, draw) for _ in range(2000)]
-        return np.quantile(found, [0.025, 0.975])
+        return np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
 
     return function
 
@@ -72,6 +72,8 @@ def apart(first, second, draw):
         (bootstrap(apart), "draw the same queries for both"),
         (lambda a, b: bootstrap(together)(b, a), "first less the second"),
         (lambda a, b: bootstrap(together)(a, b)[::-1], "wrong way round"),
+        (bootstrap(together, level=0.9), "leave out 2.5 %"),
+        (bootstrap(together, level=0.99), "leave out 2.5 %"),
         (lambda a, b: (0.1, 0.1), "the same"),
         (lambda a, b: (0.3, 0.32), "not these ends"),
         (lambda a, b: np.quantile(a - b, [0.025, 0.975]), "single queries"),

@@ -4,6 +4,7 @@ import pytest
 from toy_records import record
 
 from vgs_lib.errors import DataError
+from vgs_lib.leaderboard import one_of_each
 from vgs_lib.leaderboard_figures import (
     amount_figure,
     cost_figure,
@@ -85,3 +86,8 @@ def test_all_can_be_drawn_and_none_without_records(records):
     for draw in (lambda: recall_figure([], title="t"), lambda: cost_figure([]), lambda: amount_figure([], {})):
         with pytest.raises(DataError, match="no such records yet"):
             draw()
+
+
+def test_each_system_once_the_first_that_comes(records):
+    found = one_of_each([*records[::-1], record("x")])
+    assert [(r["system"], r["seed"]) for r in found] == [("tian2020", 1), ("ni2018-baseline", 0), ("x", 0)]

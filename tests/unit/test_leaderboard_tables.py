@@ -51,6 +51,17 @@ def test_neighbours_are_compared_on_the_same_queries():
     assert len(neighbour_table(two()[:1]).splitlines()) == 2 and len(neighbour_table([]).splitlines()) == 2
 
 
+def test_neighbours_are_of_one_direction_and_each_system_comes_once():
+    worse, better = two()
+    both = {"image_to_speech": [1.0] * 40, "speech_to_image": [30.0] * 40}
+    worse["figures"]["ranks"] = both
+    twin = {**better, "system": "twin", "trained_as": better["system"]}
+    records = [better, worse, twin, {**better, "seed": 1}]
+    for way, first in (("speech_to_image", "tian2020"), ("image_to_speech", "ni2018-baseline")):
+        lines = neighbour_table(records, way).splitlines()
+        assert len(lines) == 3 and lines[2].startswith(f"| {first}, seed 0 |") and "| +0." in lines[2]
+
+
 def test_two_systems_in_sentences_or_what_is_not_there_yet():
     said = comparison(two(), "tian2020", "ni2018-baseline")
     assert said.startswith("Seed 0, S→I: Of 40 queries tian2020 alone finds 10") and "Seed 0, I→S" in said

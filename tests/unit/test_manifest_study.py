@@ -17,6 +17,7 @@ from vgs_lib.data import manifest_splits
 from vgs_lib.data.manifest import Entry, read_manifest, write_manifest
 from vgs_lib.errors import AudioError, DataError, ManifestError, TrainingError
 from vgs_lib.manifest_study import ManifestStudy
+from vgs_lib.recipes import recipe
 from vgs_lib.training_history import LABELS
 
 
@@ -115,6 +116,12 @@ def test_what_is_too_little_is_said_with_what_to_do(tmp_path, each, splits, opti
     with pytest.raises(DataError, match=expected) as error:
         study_of(path, **options)
     assert str(path) in str(error.value) or "share" in options
+
+
+def test_a_recipe_that_begins_with_other_data_is_refused(tmp_path):
+    path = tiny_manifest.make(tmp_path / "own", each=4)
+    with pytest.raises(TrainingError, match=r"-sounds: it begins with natural-sounds, which a manifest does not"):
+        ManifestStudy(path, base=recipe("harwath2019-sisa-sounds"))
 
 
 def test_files_that_are_missing_or_too_long_are_named(tmp_path):

@@ -72,7 +72,10 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(stamps, kind, tmp_path,
     assert {name.split(".")[0] for name in found} == sides
 
 
-def test_a_folder_is_of_all_that_the_weights_depend_on(stamps):
+def test_a_folder_is_of_all_that_the_weights_depend_on(stamps, tmp_path):
+    for number in range(6):
+        (tmp_path / f"{number}.mp4").write_bytes(b"film" * number)
+    filmed = dataclasses.replace(SETTINGS, videos=str(tmp_path))
     names = {folder_of(PLAN, stamps, SETTINGS)}
     same = dataclasses.replace(
         PLAN, name="other", kind="sima", data=SceneData(), fit=dataclasses.replace(PLAN.fit, steps=99)
@@ -87,10 +90,13 @@ def test_a_folder_is_of_all_that_the_weights_depend_on(stamps):
     ):
         names.add(folder_of(dataclasses.replace(PLAN, **change), stamps, SETTINGS))
     names.add(folder_of(PLAN, stamps, dataclasses.replace(SETTINGS, steps=5)))
-    names.add(folder_of(PLAN, stamps, dataclasses.replace(SETTINGS, videos="films")))
-    assert len(names) == 8
-    classes, films = dataclasses.replace(PLAN, initial="sound-classes"), dataclasses.replace(SETTINGS, videos="films")
-    assert folder_of(classes, stamps, films) == folder_of(classes, stamps, SETTINGS)  # classified are stamps' sounds
+    names.add(folder_of(PLAN, stamps, filmed))
+    for number in range(3):  # one of them is in the training split
+        (tmp_path / f"{number}.mp4").write_bytes(b"other film")
+    names.add(folder_of(PLAN, stamps, filmed))
+    assert len(names) == 9
+    classes = dataclasses.replace(PLAN, initial="sound-classes")
+    assert folder_of(classes, stamps, filmed) == folder_of(classes, stamps, SETTINGS)  # classified are stamps' sounds
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,7 @@ import torch
 from tiny_commands import check_refused
 from tiny_commands import run as command
 
-from vgs_lib import leaderboard, retrieval
+from vgs_lib import leaderboard, reproduce, retrieval
 from vgs_lib.budgets import StepTimes, seconds_a_step
 from vgs_lib.conditions import Conditions
 from vgs_lib.data.held_out import HeldOut
@@ -22,6 +22,7 @@ from vgs_lib.leaderboard_pages import systems_page
 from vgs_lib.recipes import Scale, build_model, recipe
 from vgs_lib.reproduce import Reproduction, thinned
 from vgs_lib.scene_benchmark import SceneBenchmark, map_at_50
+from vgs_lib.study import Prepared
 from vgs_lib.training import CheckpointEvent, FitSettings, StepEvent, StoppedEvent
 
 CONDITIONS = Conditions(
@@ -125,6 +126,80 @@ def test_a_run_that_ended_before_its_record_was_written_is_judged(world, tmp_pat
         list(one.run(SYSTEM))
 
 
+def stopped(one, *, after):
+    """A run that is asked to stop while a step is computed, after which so many are done, between two checkpoints."""
+    events, asked = [], []
+
+    def stop() -> bool:
+        if sum(isinstance(event, StepEvent) for event in events) >= after - 1:
+            asked.append(True)
+        return len(asked) > 1  # not before that step, but after it
+
+    for event in one.run(SYSTEM, steps=5, should_stop=stop):
+        events.append(event)
+    return one.runs / "harwath2019-misa-0"
+
+
+def test_a_run_stopped_between_checkpoints_has_its_history_before_its_checkpoint(world, tmp_path, monkeypatch):
+    """It is written when the stop is seen, so that a process killed right after its checkpoint has it too."""
+    one, written = make(world, tmp_path), []
+    real = reproduce._write
+    monkeypatch.setattr(
+        reproduce, "_write", lambda file, content: (written.append((file.name, len(content))), real(file, content))
+    )
+    folder = stopped(one, after=3)
+    assert written[-2:] == [("history.json", 3)] * 2, "with the stop and with the checkpoint"
+    assert [line["step"] for line in json.loads((folder / "history.json").read_text())] == [1, 2, 3]
+
+
+def test_a_history_with_a_gap_is_refused(world, tmp_path):
+    one = make(world, tmp_path)
+    history = stopped(one, after=3) / "history.json"
+    history.write_text(json.dumps(json.loads(history.read_text())[:-1]))
+    with pytest.raises(TrainingError, match=r"history\.json: does not reach step 3 of the checkpoint; delete"):
+        list(one.run(SYSTEM))
+
+
+def test_a_record_or_a_run_of_another_recipe_is_not_taken_for_this_one(world, tmp_path):
+    one = make(world, tmp_path)
+    other = dataclasses.replace(SYSTEM, kind="sima")
+    stopped(one, after=3)
+    with pytest.raises(
+        TrainingError, match=r"harwath2019-misa-0: of another .* \(kind: misa in the folder, sima now\)"
+    ):
+        list(one.run(other))
+    list(one.run(SYSTEM))
+    with pytest.raises(TrainingError, match=r"harwath2019-misa-0\.json: of another .*kind"):
+        list(one.run(other))
+    with pytest.raises(TrainingError, match=r"\.json: 9 steps were asked for, found a record of 5"):
+        list(one.run(SYSTEM, steps=9))
+
+
+def test_checkpoints_may_be_left_to_the_end(world, tmp_path):
+    rare = dataclasses.replace(CONDITIONS, fit=FitSettings(checkpoint_every=0))
+    one = make(world, tmp_path, conditions=rare)
+    list(one.run(SYSTEM, steps=2))
+    assert len(json.loads(one.record_file(SYSTEM.name, 0).read_text())["history"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"steps": 3}'])
+def test_a_damaged_file_of_a_run_is_named(world, tmp_path, text):
+    one = make(world, tmp_path)
+    (one.runs / "harwath2019-misa-0").mkdir(parents=True)
+    (one.runs / "harwath2019-misa-0/steps.json").write_text(text)
+    with pytest.raises(TrainingError, match=r"steps\.json: damaged"):
+        list(one.run(SYSTEM))
+
+
+def test_a_damaged_record_of_another_comparison_is_named(world, tmp_path):
+    one = make(world, tmp_path)
+    (tmp_path / "gamma").mkdir()
+    (tmp_path / "gamma/x-0.json").write_text("<<<<<<< ours")
+    one.others = [tmp_path / "gamma"]
+    with pytest.raises(DataError, match=r"gamma/x-0\.json: no record of a system"):
+        list(one.run(SYSTEM))
+
+
 def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
     one = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=1, words_first=0.25))
     monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most: {1: 2.0, 4: 6.0}[most])
@@ -160,10 +235,19 @@ def test_a_system_that_does_not_differ_takes_the_record_of_its_twin(world, tmp_p
     assert any(isinstance(event, StepEvent) for event in one.run(recipe("zhang2020-vgg19-5"), seed=2))  # no budget
 
 
-def test_damaged_step_times_are_named(tmp_path):
-    (tmp_path / "times.json").write_text("{}")
+@pytest.mark.parametrize("text", ["{}", '{"systems": {"a": 3}}'])
+def test_damaged_step_times_are_named(tmp_path, text):
+    (tmp_path / "times.json").write_text(text)
     with pytest.raises(DataError, match=r"times\.json: damaged"):
         StepTimes(tmp_path / "times.json", CONDITIONS)
+
+
+def test_two_processes_that_measure_keep_each_others_times(tmp_path, monkeypatch):
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most: float(most))
+    one, other = (StepTimes(tmp_path / "times.json", CONDITIONS) for _ in range(2))  # both before either measures
+    one.measure("a", None, SYSTEM)
+    other.measure("b", None, SYSTEM)
+    assert "a" in other and {"a", "b"} == StepTimes(tmp_path / "times.json", CONDITIONS).times.keys()
 
 
 def test_timing_takes_a_few_real_steps(world, tmp_path):
@@ -192,11 +276,40 @@ def test_text_classes_and_pooled_systems_are_trained_too(world, tmp_path, name):
 
 def test_words_are_judged_with_every_picture_of_the_name(world, tmp_path):
     words = HeldOut(Scenes(world, "test"), 12, words=True)
-    right = words.same_class
-    assert right.sum() > 12  # names come again
-    scores = torch.rand(12, 12, generator=torch.Generator().manual_seed(0))
-    found = map_at_50(scores, right)
-    assert found["map50"] == pytest.approx(float(retrieval.average_precision(scores, right).mean()), abs=1e-4)
+    assert words.same_class.sum() > 12  # names come again
+
+
+def test_average_precision_counts_fifty_candidates():
+    classes = torch.arange(120) % 2
+    right = classes[:, None] == classes[None, :]
+    scores = torch.rand(120, 120, generator=torch.Generator().manual_seed(0))
+    each = []
+    for row, own in zip(scores.tolist(), right.tolist(), strict=True):
+        order = sorted(range(120), key=lambda candidate: -row[candidate])[:50]
+        hits = [own[candidate] for candidate in order]
+        each.append(sum(sum(hits[: i + 1]) / (i + 1) for i, hit in enumerate(hits) if hit) / 50)
+    assert map_at_50(scores, right)["map50"] == pytest.approx(sum(each) / 120, abs=1e-4)
+    assert abs(sum(each) / 120 - float(retrieval.average_precision(scores, right).mean())) > 0.01, "of all is another"
+
+
+def test_every_figure_of_a_model_is_of_the_way_it_says(world, monkeypatch):
+    """All captions score one picture highest, and each picture its own caption: the two ways cannot be mistaken."""
+    benchmark, model = SceneBenchmark(world), build_model(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
+    scores = torch.eye(8)
+    scores[3] = 2.0
+    scores[3, 3] = 3.0
+    monkeypatch.setattr(HeldOut, "embed", lambda self, model, first=None: (None, None, None))
+    monkeypatch.setattr(type(model), "score", lambda self, *maps: scores)
+    monkeypatch.setattr(HeldOut, "same_class", torch.eye(8, dtype=torch.bool))
+    found = benchmark.judge(model)
+    for kind in ("100 scenes", "1000 scenes", "1024 scenes", "words"):
+        assert (found[kind]["speech_to_image"]["r1"], found[kind]["image_to_speech"]["r1"]) == (0.125, 1.0), kind
+    assert found["words"]["speech_to_image"]["map50"] == pytest.approx((1 + 7 / 2) / 8, abs=1e-4)
+    assert found["words"]["image_to_speech"]["map50"] == 1.0
+    assert found["ranks"] == {"speech_to_image": [2.0] * 3 + [1.0] + [2.0] * 4, "image_to_speech": [1.0] * 8}
+    monkeypatch.setattr("vgs_lib.scene_benchmark.SceneStudy.prepare", lambda self, plan: Prepared(model, None))
+    untrained = benchmark.untrained(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
+    assert (untrained["speech_to_image"]["r1"], untrained["image_to_speech"]["r1"]) == (0.125, 1.0)
 
 
 def test_a_history_is_thinned_evenly():
@@ -217,6 +330,9 @@ def record_of(system, seed, r10, pointing=0.5):
         "system": system,
         "seed": seed,
         "steps": 900,
+        "steps_were_asked_for": False,
+        "plan": {},
+        "history": [],
         "seconds": 600.0,
         "parameters": {"trained": 12345, "all": 99999},
         "figures": figures,
@@ -271,6 +387,8 @@ def test_the_command_trains_and_writes_the_tables(world, tmp_path, monkeypatch, 
     assert len((out / "systems.csv").read_text().splitlines()) == 3
     code, printed, _ = command(capsys, *arguments)
     assert code == 0 and printed.count("there is a record already") == 2
+    check_refused(capsys, [*arguments[:2], "--budget", "1", "--out", out], "harwath2019-misa-0.json", "(minutes)")
+    check_refused(capsys, [*arguments[:2], "--steps", "3", "--out", out], "3 steps were asked for, found a record of 2")
     before = (out / "systems.md").read_text()
     (out / "systems.md").unlink()
     assert command(capsys, "reproduce", "--tables", "--out", out)[0] == 0
@@ -280,3 +398,7 @@ def test_the_command_trains_and_writes_the_tables(world, tmp_path, monkeypatch, 
 def test_the_command_refuses_what_it_cannot_do(world, tmp_path, capsys):
     check_refused(capsys, ["reproduce", "harwath2020", "--out", tmp_path], "harwath2020", "harwath2019-misa")
     check_refused(capsys, ["reproduce", "tian2020", "--budget", "0", "--out", tmp_path], "--budget", "above 0")
+    for option in ("--steps", "--threads"):
+        check_refused(capsys, ["reproduce", "tian2020", option, "0", "--out", tmp_path], f"{option} 0", "1 or more")
+    for more, advice in (([], "'python -m vgs_lib reproduce'"), (["--experiment", "gamma"], "--experiment gamma'")):
+        check_refused(capsys, ["reproduce", "--tables", *more, "--out", tmp_path / "typo"], "no record", advice)

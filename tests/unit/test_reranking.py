@@ -247,3 +247,11 @@ def test_wrong_input():
             rerank(net, m, **options)
     with pytest.raises(TrainingError, match="a query has 6 impostors"):
         list(fit_reranker(net, m, [m], RerankSettings(candidates=9)))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"queries": 0}, {"candidates": 1}, {"evaluate_every": 0}, {"k": 0}, {"pool": 4}]
+)
+def test_settings_that_cannot_be_meant_are_refused(wrong):
+    with pytest.raises(TrainingError, match=f"{next(iter(wrong))}: found"):
+        RerankSettings(**wrong)

@@ -11,7 +11,8 @@ from tiny_stamps import TEST, TRAIN, use_voices
 from tiny_training import TinyImages
 
 from vgs_lib.data.augment import Augmentation
-from vgs_lib.data.scene_batches import SceneBatches, SceneData, speech_features
+from vgs_lib.data.features import speech_features
+from vgs_lib.data.scene_batches import SceneBatches, SceneData
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.encoders import DAVEnet
@@ -150,12 +151,12 @@ def test_settings_tell_runs_apart(home):
         assert other.settings != one.settings
 
 
-def test_blanked_spans_are_drawn_from_the_generator_that_training_seeds(home):
+def test_blanked_spans_are_a_function_of_the_step_whatever_was_drawn_before(home):
     plain = make(home)[4]
     masked = make(home, dataclasses.replace(DATA, mask_frames=20))
     with seeded(1, "batch", 4):
         first = masked[4]
-    with seeded(1, "batch", 4):
+    with seeded(2, "batch", 4):
         again = masked[4]
     assert same(first, again) and not same(first, plain)
     pad = masked.audio_encoder.front_end.pad_value

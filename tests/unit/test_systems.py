@@ -94,8 +94,8 @@ def test_a_system_trains_a_step_at_a_small_size(name):
 
 def tiny_batch(model):
     """Four pairs of pictures of 64 x 64 as the model takes them, and sounds or texts."""
+    from vgs_lib.data.features import speech_features
     from vgs_lib.data.loading import collate
-    from vgs_lib.data.scene_batches import speech_features
     from vgs_lib.data.text_batches import reads_text
 
     generator = torch.Generator().manual_seed(1)
@@ -127,8 +127,9 @@ def test_a_scale_changes_size_and_nothing_else():
     other = scaled(system, Scale(pictures="lite0"))
     assert other.image.options["backbone"] == "lite0" and other.image.options["frozen"]
     assert other.image.options["attention"] == "B3" and other.audio == system.audio
-    twice = scaled(scaled(system, Scale(width=0.5)), Scale(width=0.5))
+    twice = scaled(scaled(system, Scale(width=0.5, frames=300)), Scale(width=0.5, frames=200))
     assert twice.audio.options["width"] == 0.25
+    assert twice.audio.options["front_end"] == {"name": "tian2020", "max_frames": 200}
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"width": 9}, {"dim": 0}, {"frames": 0}])

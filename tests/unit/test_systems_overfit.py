@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from vgs_lib.checkpoints import load_model, save_model
+from vgs_lib.data.features import speech_features
 from vgs_lib.data.loading import collate
-from vgs_lib.data.scene_batches import speech_features
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.data.text_batches import reads_text

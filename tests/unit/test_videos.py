@@ -77,6 +77,26 @@ def test_a_short_video_gives_what_it_has(folder):
     assert picture.mean() == pytest.approx(40, abs=6)
 
 
+def test_a_sound_that_ends_before_the_picture_is_found_at_any_place(tmp_path):
+    path = tmp_path / "long.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=FPS)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        audio = container.add_stream("aac", rate=RATE, layout="mono")
+        for number in range(6 * FPS):
+            gray = np.full((64, 96, 3), number * 4, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
+        tone = (0.3 * np.sin(2 * np.pi * 500 * np.arange(2 * RATE) / RATE)).astype(np.float32)[None]
+        block = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        block.sample_rate, block.pts = RATE, 0
+        container.mux(audio.encode(block))
+        for stream in container.streams:
+            container.mux(stream.encode(None))
+    for place in (0.0, 0.9, 1.0):
+        _, sound = read_pair(path, place=place, frame=0.5, seconds=1.0, size=32)
+        assert len(sound) > 0.8 * RATE and hertz(sound[: RATE // 2]) == pytest.approx(500, abs=10)
+
+
 def test_batches_are_a_function_of_the_step(folder):
     model, files = build_model(PLAN), video_pairs(folder, "all")
     data = VideoData(batch_size=3, seconds=0.5, size=64)

@@ -40,6 +40,7 @@ def record(
         "plan": {"data": {"phases": [[steps // 2, 1]]}},
         "conditions": conditions,
         "steps": steps,
+        "steps_were_asked_for": False,
         "seconds": 600.0,
         "parameters": {"trained": trained, "all": 2 * trained},
         "figures": {

@@ -30,8 +30,9 @@ from vgs_lib.evaluation import evaluate as figures_of
 from vgs_lib.manifest_study import ManifestStudy
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
-from vgs_lib.recipes import Recipe, build_model, recipe
+from vgs_lib.recipes import SYSTEMS, Recipe, build_model, recipe
 from vgs_lib.safe_files import write_atomically
+from vgs_lib.scene_study import SceneStudy, fitted
 from vgs_lib.seeds import seeded
 from vgs_lib.study import FIRST_WORDS, Prepared
 from vgs_lib.training import CheckpointEvent, EvaluationEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
@@ -92,7 +93,7 @@ def train(chosen: argparse.Namespace) -> int:
     if plan.fit.keep_best:
         best = load_best(model, out / "run")
         print(f"The weights of step {best.step} are the best by {plan.fit.keep_best}.")
-    extra = ({} if study else calibration(model, Stamps.open())) | {
+    extra = ({} if isinstance(study, ManifestStudy) else calibration(model, Stamps.open())) | {
         "seed": plan.fit.seed,
         "threads": torch.get_num_threads(),
     }
@@ -119,15 +120,29 @@ def quick_products(device: str | None) -> None:
     torch.set_float32_matmul_precision("high" if gpu else "medium")
 
 
-def _study(chosen: argparse.Namespace) -> ManifestStudy | None:
-    """What ``--manifest`` names, for the recipe that is named beside it or else a small one; None for Spoken Stamps."""
+def _study(chosen: argparse.Namespace) -> ManifestStudy | SceneStudy | None:
+    """What is trained on: a manifest, or scenes for a document's system; None for the recipes of Spoken Stamps.
+
+    Beside ``--manifest`` the recipe may be left out; a small one is taken then.
+    """
     if chosen.manifest is None and chosen.recipe is None:
         raise TrainingError(
             "train: found no recipe and no data; name a recipe, such as stamps-demo, or --manifest FILE"
         )
-    if chosen.manifest is None:
+    if chosen.manifest is None and chosen.recipe not in SYSTEMS:
         return None
+    if chosen.manifest is None:
+        return _scenes(chosen.recipe)
     return ManifestStudy(chosen.manifest, base=recipe(chosen.recipe) if chosen.recipe else FIRST_WORDS)
+
+
+def _scenes(name: str) -> SceneStudy:
+    """What trains a document's system at its own size and settings."""
+    base = recipe(name)
+    if base.audio.name == "text":
+        raise TrainingError(f"{name}: it reads text, which 'evaluate' and 'prompt' do not; train it with 'reproduce'")
+    stamps = Stamps.open()
+    return SceneStudy(stamps, fitted(base, stamps))
 
 
 def _on_stamps(plan: Recipe) -> Prepared:
@@ -191,8 +206,12 @@ def _write_minutes(out: Path, minutes: float) -> None:
 
 
 def calibration(model: DualEncoder, stamps: Stamps) -> dict:
-    """What is chosen on validation for a checkpoint: the threshold of its heatmaps and the range that is drawn."""
-    model.eval()
+    """What is chosen on validation for a checkpoint: the threshold of its heatmaps and the range that is drawn.
+
+    Nothing for a model with a pooled encoder, which has no heatmaps.
+    """
+    if model.eval().pooled:
+        return {}
     trial = trial_of(stamps, "validation", num_scenes=CALIBRATION_SCENES)
     threshold = figures_of(model, trial)["threshold"]
     people = trial_of(stamps, "validation-human-en")  # their voices match more faintly than synthetic ones
@@ -209,12 +228,12 @@ def evaluate(chosen: argparse.Namespace) -> int:
         raise DataError(f"--scenes {chosen.scenes}: a card holds figures of {CARD_SCENES} scenes; leave out --card")
     _check_device(chosen.device)
     threshold = _extra(chosen.checkpoint).get("threshold")
-    if threshold is None and not chosen.split.startswith("validation"):
+    model = load_model(chosen.checkpoint, device=chosen.device)
+    if threshold is None and not model.pooled and not chosen.split.startswith("validation"):
         raise CheckpointError(
             f"{chosen.checkpoint}: its model.json has no extra.threshold for heatmaps, and {chosen.split!r} may not "
             "choose one; train it again, or write there the threshold that 'evaluate --split validation' finds"
         )
-    model = load_model(chosen.checkpoint, device=chosen.device)
     trial = trial_of(Stamps.open(), chosen.split, num_scenes=chosen.scenes)
     with Bars() as bars:
         figures = figures_of(model, trial, threshold=threshold, seed=chosen.seed, report=bars.show)

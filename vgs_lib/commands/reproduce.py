@@ -4,10 +4,12 @@ import argparse
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from tqdm import tqdm
 
 from vgs_lib import leaderboard, paths
@@ -17,11 +19,12 @@ from vgs_lib.commands.models import quick_products
 from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.errors import TrainingError
+from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.experiments import EXPERIMENTS, Experiment, experiment
 from vgs_lib.leaderboard_pages import experiment_page, systems_page
 from vgs_lib.recipes import SYSTEMS, Recipe, recipe
 from vgs_lib.reproduce import Reproduction
+from vgs_lib.safe_files import write_atomically
 from vgs_lib.scene_benchmark import SceneBenchmark
 from vgs_lib.training import ResumedEvent, StepEvent, StoppedEvent
 
@@ -37,6 +40,9 @@ def run(chosen: argparse.Namespace) -> int:
         return _write_tables(chosen.out, one)
     if chosen.budget is not None and chosen.budget <= 0:
         raise TrainingError(f"--budget {chosen.budget}: expected minutes above 0")
+    for option, value in (("--steps", chosen.steps), ("--threads", chosen.threads)):
+        if value is not None and value < 1:
+            raise TrainingError(f"{option} {value}: expected 1 or more")
     torch.set_num_threads(chosen.threads or torch.get_num_threads())
     quick_products(None)
     minutes = chosen.budget or (one.minutes if one else MINUTES)
@@ -85,11 +91,8 @@ def _measure(jobs: Callable[[], Iterator[tuple[Reproduction, Recipe]]]) -> int:
 
 def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None, stop: threading.Event) -> bool:
     """Whether the system was trained and judged, now or before; bars show how far it is."""
-    name = plan.name
-    if reproduction.record_file(name, seed).is_file():
-        print(f"{name}, seed {seed}: there is a record already")
-        return True
-    bar = None
+    name, bar = plan.name, None
+    there = reproduction.record_file(name, seed).is_file()
     with Bars("item") as bars:
         for event in reproduction.run(plan, seed=seed, steps=steps, should_stop=stop.is_set):
             if isinstance(event, Filling):
@@ -103,17 +106,23 @@ def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None,
                     bar.set_postfix(loss=f"{event.loss:.3f}")
     if bar is not None:
         bar.close()
+    elif there:
+        print(f"{name}, seed {seed}: there is a record already")
     else:
         print(f"{name}, seed {seed}: nothing was trained, a run that does not differ from it has a record")
     return True
 
 
 def _write_tables(out: Path, one: Experiment | None) -> int:
+    """Table and page of the records; another process that writes them waits for this one and reads its record too."""
     name = _name(one)
-    found = leaderboard.read_records(out / name)
-    if found:
+    with FileLock(out / f"{name}.lock") if out.is_dir() else nullcontext():
+        found = leaderboard.read_records(out / name)
+        if not found:
+            command = f"python -m vgs_lib reproduce{f' --experiment {name}' if one else ''}"
+            raise DataError(f"{out / name}: found no record, expected one or more; '{command}' makes them")
         leaderboard.write_csv(found, out / f"{name}.csv")
         text = experiment_page(one, found) if one else systems_page(found)
-        (out / f"{name}.md").write_text(text, encoding="utf-8")
-        print(f"{out / name}.md: {len(found)} records of {len({r['system'] for r in found})} systems")
+        write_atomically(out / f"{name}.md", lambda path: path.write_text(text, encoding="utf-8"))
+    print(f"{out / name}.md: {len(found)} records of {len({r['system'] for r in found})} systems")
     return 0

@@ -66,7 +66,7 @@ class AttributeBatches(SceneBatches):
         return [(range(1, 2), self.data.batch_size)]
 
     def _pool(self, counts: range) -> list[int]:
-        return list(range(self.data.num_scenes))
+        return list(range(self.data.used or self.data.num_scenes))
 
     def __getitem__(self, step: int) -> Batch:
         chosen = [self.scenes[index] for _, index in self.tellings(step)]

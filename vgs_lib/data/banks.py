@@ -1,6 +1,7 @@
 """Banks: frozen features computed once and kept on disk, so that training steps only run what is trained.
 
-A bank is a folder of shards; a shard appears only when complete, so filling one goes on where it was cut off. The
+A bank is a folder of shards; a shard appears only when complete, so filling one goes on where it was cut off, and
+several processes fill one bank together, a shard at a time. The
 folder's name carries a digest of the settings that the features depend on: other settings make another bank. Of data
 built anew from other sources or voices it knows nothing: delete ``$VGS_HOME/banks`` then.
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from vgs_lib.errors import DataError
@@ -24,6 +26,7 @@ from vgs_lib.paths import home
 from vgs_lib.safe_files import write_atomically
 
 SHARD = 256
+LOCK = "fill.lock"
 MAX_OPEN = 128  # shards kept open: each holds a file for every tensor of an item
 
 
@@ -58,16 +61,21 @@ class Bank:
     def fill(self, compute: Callable[[range], Sequence[tuple[Tensor, ...]]]) -> Iterator[Filling]:
         """Compute what is missing, yielding after each shard; ``compute(items)`` gives the tensors of those items."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "settings.json").write_text(self._text, encoding="utf-8")
+        write_atomically(self.folder / "settings.json", lambda path: path.write_text(self._text, encoding="utf-8"))
         for shard, first in enumerate(range(0, self.total, self.shard)):
             path = self.folder / f"{shard:05d}"
             items = range(first, min(self.total, first + self.shard))
             if self._held(path) < len(items):  # a bank that grew has a last shard that is too short
-                begin = time.monotonic()
-                self._write(path, compute(items))
-                spent = f"{self.seconds + time.monotonic() - begin:.1f}"
-                write_atomically(self.folder / "seconds", lambda path, spent=spent: path.write_text(spent, "utf-8"))
+                with FileLock(self.folder / LOCK):  # another process may fill the same bank
+                    if self._held(path) < len(items):
+                        self._add(path, compute, items)
             yield Filling(self.name, items.stop, self.total)
+
+    def _add(self, path: Path, compute: Callable[[range], Sequence[tuple[Tensor, ...]]], items: range) -> None:
+        begin = time.monotonic()
+        self._write(path, compute(items))
+        spent = f"{self.seconds + time.monotonic() - begin:.1f}"
+        write_atomically(self.folder / "seconds", lambda path: path.write_text(spent, "utf-8"))
 
     @staticmethod
     def _held(path: Path) -> int:

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from vgs_lib.data.banks import Bank, Filling
 from vgs_lib.data.classes import Names, names_of
+from vgs_lib.data.features import picture_key, speech_features, speech_key
 from vgs_lib.data.loading import Batch, collate
-from vgs_lib.data.scene_batches import VERSION, picture_key, speech_features, speech_key
+from vgs_lib.data.scene_batches import VERSION
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.text_batches import reads_text
 from vgs_lib.data.word_batches import SingleStamps, forget_what_was_read

@@ -19,10 +19,11 @@ from torch import Tensor
 from vgs_lib.audio import SAMPLE_RATE, read_speech
 from vgs_lib.data.banks import SHARD, Bank, Filling
 from vgs_lib.data.catalogue import read_picture
+from vgs_lib.data.features import blanked, picture_key, speech_features
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.manifest import Manifest
 from vgs_lib.data.manifest_splits import Lines
-from vgs_lib.data.scene_batches import SceneData, blanked, picture_key, speech_features
+from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.data.scenes import generator
 from vgs_lib.errors import TrainingError
 from vgs_lib.memory import trim

@@ -23,8 +23,8 @@ from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.data import backgrounds
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.banks import Bank, Filling
+from vgs_lib.data.features import picture_key, speech_features, speech_key
 from vgs_lib.data.loading import Batch, collate
-from vgs_lib.data.scene_batches import picture_key, speech_features, speech_key
 from vgs_lib.data.scenes import generator
 from vgs_lib.data.stamps import BUILD, Concept, Stamps
 from vgs_lib.errors import DataError, TrainingError

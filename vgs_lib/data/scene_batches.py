@@ -5,7 +5,7 @@ Pictures of an encoder that is trained whole are drawn anew for each batch.
 Legend: B pairs, C channels, H W grid, T frames.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -18,13 +18,12 @@ from torch import Tensor
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.banks import Bank, Filling
 from vgs_lib.data.classes import Names, class_numbers, names_of
+from vgs_lib.data.features import blanked, picture_key, speech_features, speech_key
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import Scenes, generator
 from vgs_lib.data.voices import voice
 from vgs_lib.errors import TrainingError
-from vgs_lib.front_ends import features_at_16k
 from vgs_lib.model import DualEncoder
-from vgs_lib.safe_files import digest_tensors
 from vgs_lib.seeds import seed_for
 
 VERSION = 1  # of scenes and augmentation: raised when their code changes what is cached
@@ -255,48 +254,3 @@ class SceneBatches:
         if self.image_is_features:
             return self.pictures[index]
         return (torch.from_numpy(self.scenes[index].picture).permute(2, 0, 1),)
-
-
-def blanked(speech: Tensor, most: int, blank: float, generator: torch.Generator) -> Tensor:
-    """A caption [C, T] with two spans of up to ``most`` frames set to ``blank`` in place (SpecAugment's time masks)."""
-    for _ in range(2 if most else 0):
-        length = int(torch.randint(0, most + 1, (), generator=generator))
-        start = int(torch.randint(0, max(1, speech.shape[1] - length), (), generator=generator))
-        speech[:, start : start + length] = blank
-    return speech
-
-
-def picture_key(encoder) -> dict[str, Any]:
-    """What the frozen features of pictures depend on in their encoder."""
-    key = {"strides": getattr(encoder, "strides", None), "weights": digest_tensors(encoder.backbone.state_dict())}
-    pooled = getattr(encoder, "features_as", None)
-    return key | ({"features_as": pooled} if pooled else {})
-
-
-def speech_key(encoder) -> dict[str, Any]:
-    """What the cached features of captions depend on in their encoder."""
-    frozen = getattr(encoder, "backbone_frozen", False)
-    return {
-        "front_end": repr(encoder.front_end),
-        "layers": getattr(encoder, "cached_layers", None),
-        "weights": digest_tensors(encoder.backbone.state_dict()) if frozen else None,
-    }
-
-
-def speech_features(encoder, waveforms: Sequence[Tensor], *, batch_size: int = 32) -> list[Tensor]:
-    """What :class:`Batch` takes for each waveform [N]: frozen hidden states or front-end features, [C, T] each.
-
-    Waveforms of like length are encoded together, so that little is spent on padding.
-    """
-    compute: Callable = (
-        encoder.features if getattr(encoder, "backbone_frozen", False) else lambda x, lengths: (x, lengths)
-    )
-    order = sorted(range(len(waveforms)), key=lambda i: len(waveforms[i]))
-    found: list[Tensor] = [torch.empty(0)] * len(waveforms)
-    with torch.no_grad():
-        for first in range(0, len(order), batch_size):
-            few = order[first : first + batch_size]
-            states, lengths = compute(*features_at_16k(encoder.front_end, [waveforms[i] for i in few]))
-            for row, i in enumerate(few):
-                found[i] = states[row, :, : lengths[row]].clone()
-    return found

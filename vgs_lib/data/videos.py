@@ -22,8 +22,8 @@ from torch import Tensor
 
 from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.data.banks import Filling
+from vgs_lib.data.features import speech_features
 from vgs_lib.data.loading import Batch, collate
-from vgs_lib.data.scene_batches import speech_features
 from vgs_lib.data.scenes import generator
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.model import DualEncoder
@@ -68,6 +68,11 @@ def video_pairs(folder: Path | str, split: str = "train") -> list[Path]:
     return files
 
 
+def digest_of(files: Sequence[Path]) -> str:
+    """A name for these files: their names and sizes, in order."""
+    return hashlib.sha256("\n".join(f"{f.name} {f.stat().st_size}" for f in files).encode()).hexdigest()[:16]
+
+
 def read_pair(file: Path, *, place: float, frame: float, seconds: float, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A stretch of a video's sound and a frame of it.
 
@@ -84,7 +89,10 @@ def read_pair(file: Path, *, place: float, frame: float, seconds: float, size: i
         if not container.streams.video or not container.streams.audio:
             missing = "sound" if container.streams.video else "picture"
             raise DataError(f"{file}: this video has no {missing}; take it out of the folder")
+        heard = container.streams.audio[0]
         whole = (container.duration or 0) / av.time_base
+        if heard.duration is not None:  # the sound may end before the picture
+            whole = min(whole, float(heard.duration * heard.time_base))
         start = place * max(0.0, whole - seconds)
         sound = _sound(container, start, seconds)
     if not len(sound):
@@ -168,8 +176,7 @@ class VideoBatches:
     @property
     def settings(self) -> dict[str, Any]:
         """What a resumed run must have in common with this one."""
-        names = "\n".join(f"{f.name} {f.stat().st_size}" for f in self.files)
-        return {**asdict(self.data), "videos": hashlib.sha256(names.encode()).hexdigest()[:16]}
+        return {**asdict(self.data), "videos": digest_of(self.files)}
 
     def fill(self) -> Iterator[Filling]:
         """Nothing is computed ahead."""

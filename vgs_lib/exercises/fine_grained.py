@@ -70,7 +70,7 @@ def check_average_precision(function: Callable, at: int = 50) -> str:
     """Does ``function(right, num_right)`` give AP@``at`` of a ranked list of bool, ``num_right`` right in all?"""
     generator = torch.Generator().manual_seed(0)
     lists = [[True, False, True, False], [False, False, True], [True] * 3 + [False] * 60]
-    lists += [[False] * at + [True] * 2]
+    lists += [[False] * at + [True] * 2, [True] * (at + 10)]
     lists += [(torch.rand(at + 20, generator=generator) < 0.3).tolist()]
     for case in lists:
         scores = torch.arange(len(case), 0, -1.0)[None]
@@ -94,6 +94,9 @@ def _ap_hint(value: float, right: float, case: list[bool], at: int) -> str:
     hits = [place for place, one in enumerate(case) if one]
     inside = [place for place in hits if place < at]
     mistakes = {
+        sum(shares[place] for place in inside) / len(hits): (
+            f"where more than {at} are right, divide by {at}: the best order gets 1."
+        ),
         sum(shares[place] for place in hits) / len(hits): f"only the {at} best count; entries behind them add nothing.",
         sum(shares[:at]) / len(case[:at]): "take the share at the places of right entries only, not at every place.",
         sum(shares[place] for place in inside): "divide by the number of right candidates.",

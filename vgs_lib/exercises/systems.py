@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from vgs_lib.exercises import RIGHT, blank, not_a_number
-from vgs_lib.paired import paired
+from vgs_lib.retrieval import bootstrap_interval
 
 
 def check_parameters(answer, channels_in: int, kernel: int, channels_out: int, *, share: float = 1.0) -> str:
@@ -65,33 +65,35 @@ def check_interval(function: Callable, *, seed: int = 0) -> str:
     """
     if unfit := blank(function, "a function of the hits of two systems"):
         return unfit
-    draw = np.random.default_rng(seed)
-    both, gap = draw.random(600) < 0.5, draw.random(600) < 0.06
-    first, second = (both | gap).astype(float), both.astype(float)
+    hardness = np.random.default_rng(seed).random(2000)
+    first, second = (hardness < 0.58).astype(float), ((hardness < 0.5) | (hardness > 0.96)).astype(float)
     try:
         found = function(first.copy(), second.copy())
     except Exception as error:
-        return f"It fails for the hits of 600 queries: {type(error).__name__}: {error}"
+        return f"It fails for the hits of {len(first)} queries: {type(error).__name__}: {error}"
     if found is None or found is ...:
         return "Not answered yet: the function returns nothing."
     try:
         low, high = (float(end) for end in found)
     except (TypeError, ValueError):
         return "Expected two numbers, the lower and the upper end."
-    wanted = paired(2 - first, 2 - second, k=1, seed=1)  # rank 1 where it is found, 2 where it is not
-    near = lambda a, b: abs(a - b) < 0.006
-    if near(low, wanted.low) and near(high, wanted.high):
+    difference = first - second
+    right = bootstrap_interval(difference, seed=1, num=20_000)
+    error = difference.std() / math.sqrt(len(first))
+    # Both ends of 500 draws or more are nearer than this together; those of a 90 % interval are farther.
+    near = lambda ends: abs(low - ends[0]) + abs(high - ends[1]) < 0.45 * error
+    if near(right):
         return RIGHT
-    if near(low, wanted.high) and near(high, wanted.low):
+    if near(right[::-1]):
         return "The ends are the wrong way round."
-    if near(low, -wanted.high) and near(high, -wanted.low):
+    if near((-right[1], -right[0])):
         return "The sign: the difference is the first less the second."
     if low == high:
         return "Both ends are the same: draw the queries anew each time, with replacement."
     width, unpaired = high - low, 2 * 1.96 * math.sqrt((first.var() + second.var()) / len(first))
     if abs(width - unpaired) < 0.15 * unpaired:
         return f"The interval is {width:.3f} wide, as for independent queries: draw the same queries for both systems."
-    if abs(width - (wanted.high - wanted.low) * math.sqrt(len(first))) < 0.5:
+    if 0.5 <= width <= 2:
         return "That is the spread of single queries. Take the mean of each draw first."
     return f"Found {low:.3f} to {high:.3f}: not these ends. The middle 95 % leave out 2.5 % on each side."
 

@@ -2,8 +2,8 @@
 
 Settings of sections 4.4 and 4.6: SGD with momentum 0.9, batches of 80, margin 1; the learning rate is divided by 10
 every 30 epochs of about 400,000 pairs, and training stops after 40. It is 0.001 from random weights and for VGG16, 0.01
-from ImageNet and AudioSet, 0.03 from natural sounds ("-sounds"). The loss is the sum over a batch, as equation 11 prints
-it; the published code takes the mean, which with SGD is a step 80 times smaller. MISA and SIMA with mined impostors are
+from ImageNet and AudioSet, 0.03 from natural sounds ("-sounds"). The loss is the sum over a batch, as in equation 11;
+the published code takes the mean, which with SGD is a step 80 times smaller. MISA and SIMA with mined impostors are
 what the document calls impractical.
 """
 

@@ -14,7 +14,8 @@ class Scale:
 
     width: share of the hidden channels of the speech side; the picture side stands on its backbone.
     dim: embedding size; None leaves the document's.
-    frames: most input frames of a caption, the rest is cut off; None leaves the document's limit.
+    frames: most input frames of a caption, the rest is cut off, in place of the document's limit; None leaves that, as
+        does a speech side with a front end of its own.
     pictures: a frozen picture backbone with pretrained weights that takes the place of the document's, its maps
         normalised channel by channel; None leaves it.
     """
@@ -43,7 +44,8 @@ def scaled(recipe: Recipe, scale: Scale) -> Recipe:
     if recipe.audio.name not in PRETRAINED and scale.width != 1.0:
         audio = {**audio, "width": scale.width * audio.get("width", 1.0)}
     if scale.frames is not None and "front_end" in audio:
-        audio = {**audio, "front_end": {"name": audio["front_end"], "max_frames": scale.frames}}
+        named = audio["front_end"] if isinstance(audio["front_end"], dict) else {"name": audio["front_end"]}
+        audio = {**audio, "front_end": {**named, "max_frames": scale.frames}}
     return replace(
         recipe,
         image=Part(recipe.image.name, {**image, **sized}),

@@ -16,11 +16,12 @@ function render({ model, el }) {
   });
   const status = h("p", { class: "vgs-status vgs-systems-status", role: "status", "aria-live": "polite" }, "Waiting for the records.");
   const hover = h("p", { class: "vgs-note" }, " ");
+  const legend = h("p", { class: "vgs-note vgs-systems-legend" });
   const picture = h("img", { hidden: true, draggable: "false" }), sound = h("audio", { controls: true, hidden: true });
   const words = h("p", { class: "vgs-query-words" }), places = h("p", { class: "vgs-note vgs-query-places" }, "Choose a query: a point, or one of the lists.");
   const alone = [0, 1].map(() => ({ head: h("h4", {}), items: h("ol", {}) }));
   const main = h("div", { class: "vgs-systems-main", hidden: true },
-    h("div", { class: "vgs-systems-plot" }, canvas, hover),
+    h("div", { class: "vgs-systems-plot" }, canvas, legend, hover),
     h("div", { class: "vgs-query", role: "group", "aria-label": "Chosen query" }, picture, sound, words, places));
   const choice = (text, select) => h("label", {}, text, select);
   el.append(
@@ -100,7 +101,7 @@ function render({ model, el }) {
   canvas.addEventListener("click", (event) => ranks[0].length && choose(nearest(event)));
   canvas.addEventListener("pointermove", (event) => {
     const query = ranks[0].length ? nearest(event) : null;
-    hover.textContent = query === null ? " " : `Nearest: query ${query}, place ${ranks[0][query]} and ${ranks[1][query]}`;
+    hover.textContent = query === null ? " " : `Nearest: query ${query}, rank ${ranks[0][query]} and ${ranks[1][query]}`;
   });
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -109,7 +110,7 @@ function render({ model, el }) {
     event.preventDefault();
   });
 
-  const placesOf = ({ first: a, second: b }) => `place ${a} by ${shown.first}, ${b} by ${shown.second}`;
+  const placesOf = ({ first: a, second: b }) => `rank ${a} by ${shown.first}, ${b} by ${shown.second}`;
 
   function show(content, buffers) {
     shown = content;
@@ -125,6 +126,9 @@ function render({ model, el }) {
     }
     status.classList.remove("vgs-failed");
     status.textContent = content.sentence;
+    const key = (colour, sign, text) => [h("span", { style: `color: ${colour}` }, sign), ` ${text}   `];
+    legend.replaceChildren(
+      ...key(FIRST, "●", `only ${content.first} finds it`), ...key(SECOND, "■", `only ${content.second} finds it`), ...key(REST, "●", "both, or neither"));
     urls.thumbnails.splice(0).forEach((url) => URL.revokeObjectURL(url));
     main.hidden = !content.names.length;
     let next = 2;
