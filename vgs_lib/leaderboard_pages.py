@@ -22,7 +22,7 @@ def systems_page(records: Sequence[Record]) -> str:
         f"{scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one optimizer. Recall and median rank "
         "are of 1,000 test scenes of one to four things, told by voices never trained on (chance R@1 .001, R@10 .010, "
         "median rank 500.5); mAP@50 is of 1,000 single names, where every picture of the same name is right. "
-        f"Made by `python -m vgs_lib reproduce` with {made['threads']} threads of {made['processor']}, torch "
+        f"Made by `python -m vgs_lib reproduce` with {_threads(made)} of {made['processor']}, torch "
         f"{made['torch']}."
     )
     intro += (
@@ -73,7 +73,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
         f"Each run trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time), on "
         f"{data} of Spoken Stamps and otherwise under the conditions of systems.md; time in which encoders were "
         f"trained beforehand is not counted. {one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` "
-        f"with {made['threads']} threads of {made['processor']}, torch {made['torch']}."
+        f"with {_threads(made)} of {made['processor']}, torch {made['torch']}."
     )
     if one.described:
         setup += (
@@ -93,3 +93,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     if claims := claims_table(records, one):
         parts += ["## Its claims here", claims]
     return "\n\n".join(parts) + "\n"
+
+
+def _threads(made: Mapping[str, Any]) -> str:
+    return "one thread" if made["threads"] == 1 else f"{made['threads']} threads"

@@ -59,9 +59,10 @@ def gradient_figure(scores: Tensor, gradients: Mapping[str, Tensor]) -> Figure:
     A panel is as bright as an impostor's share, relative to the panel's largest, which is in its title; the square root
     lets small shares be seen beside it.
     """
-    columns = (len(gradients) + 2) // 2
-    figure = Figure(figsize=(2.3 * columns + 0.7, 5.4), dpi=72, layout="constrained")
-    panels = figure.subplots(2, columns).flatten()
+    rows = 1 if len(gradients) < 4 else 2
+    columns = -(-(len(gradients) + 1) // rows)
+    figure = Figure(figsize=(2.3 * columns + 0.7, 2.7 * rows), dpi=72, layout="constrained")
+    panels = figure.subplots(rows, columns).flatten()
     panels[0].imshow(scores.detach().numpy(), cmap=COLOUR_MAP)
     panels[0].set_title(f"scores\n{float(scores.min()):.1f} (dark) to {float(scores.max()):.1f}", fontsize=9)
     panels[0].set(xlabel="captions", ylabel="pictures")

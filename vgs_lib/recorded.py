@@ -13,7 +13,7 @@ from vgs_lib.leaderboard_figures import missing
 
 @dataclass(frozen=True)
 class Recorded:
-    """An experiment and its records, none of them where nothing is trained yet; tables are Markdown."""
+    """An experiment and its records, none of them where nothing is trained yet; all that is said is Markdown."""
 
     experiment: Experiment
     records: list[Mapping[str, Any]]

@@ -166,8 +166,8 @@ from vgs_lib.viz import with_alt
 folder = Path(results) if results else paths.results_folder() / "systems"
 records = ranked(read_records(folder))
 distinct = [record for record in records if not record.get("trained_as")]
-print(missing(records, list(SYSTEMS), "python -m vgs_lib reproduce"))
-Markdown(leaderboard(records) if records else "No records yet.")
+said = missing(records, list(SYSTEMS), "python -m vgs_lib reproduce")
+Markdown(said + "\n\n" + (leaderboard(records) if records else "No records yet."))
 
 # %% [markdown]
 # **Predict first.** Before you look at the figure: which differences in the columns' R@10 would you dare to call differences? Each is a share of 1,000 queries.

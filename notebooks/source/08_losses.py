@@ -94,6 +94,7 @@ knobs = {
 }
 
 # %%
+from IPython.display import display
 from ipywidgets import FloatLogSlider, interactive
 
 slider = FloatLogSlider(13, min=-1, max=2.5, step=0.05, description="value", continuous_update=False)
@@ -101,7 +102,7 @@ slider = FloatLogSlider(13, min=-1, max=2.5, step=0.05, description="value", con
 
 def press(loss, value):
     shown = {f"{loss} {value:.3g}": score_gradient(scores, knobs[loss](value))}
-    return with_alt(gradient_figure(scores, shown), f"The scores, and whom {loss} {value:.3g} presses down")
+    display(with_alt(gradient_figure(scores, shown), f"The scores, and whom {loss} {value:.3g} presses down"))
 
 
 interactive(press, loss=list(knobs), value=slider)
@@ -260,8 +261,7 @@ folder = Path(results) if results else paths.results_folder()
 
 # %%
 by_loss = Recorded.read("losses", folder)
-print(by_loss.said)
-Markdown(by_loss.table)
+Markdown(by_loss.said + "\n\n" + by_loss.table)
 
 # %%
 alt = "Recall at 1 of one system under six losses, with intervals"
@@ -294,8 +294,7 @@ Markdown(by_loss.claims)
 
 # %%
 by_similarity = Recorded.read("similarities", folder)
-print(by_similarity.said)
-Markdown(by_similarity.table)
+Markdown(by_similarity.said + "\n\n" + by_similarity.table)
 
 # %%
 alt = "Recall at 10 of three similarities with sampled and mined impostors, with intervals"
@@ -340,8 +339,7 @@ with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run
 
 # %%
 by_start = Recorded.read("pretraining", folder)
-print(by_start.said)
-Markdown(by_start.table)
+Markdown(by_start.said + "\n\n" + by_start.table)
 
 # %%
 alt = "Recall at 10 by what the encoders begin with, with intervals"
@@ -362,10 +360,12 @@ Markdown(published_table(["harwath2019-sisa-shn"]))
 # **Predict first.** Draw three lines before you run the cell: random weights, natural sounds, ImageNet with sound classes. Where do they meet, if they do?
 
 # %%
+by_amount = Recorded.read("data-amount", folder)
+Markdown(by_amount.said)
+
+# %%
 from vgs_lib.leaderboard_figures import amount_figure
 
-by_amount = Recorded.read("data-amount", folder)
-print(by_amount.said)
 series = {name: name.rsplit("-", 2)[0].replace("-", " ") for name in by_amount.names}
 alt = "Recall at 10 against the number of training scenes for three initialisations"
 with_alt(amount_figure(by_amount.records, series), alt) if by_amount.records else "No records yet."

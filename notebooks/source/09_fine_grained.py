@@ -376,7 +376,9 @@ from vgs_lib.recorded import Recorded
 
 folder = Path(results) if results else paths.results_folder()
 gammas = Recorded.read("gamma", folder)
-print(gammas.missing)
+Markdown(gammas.missing)
+
+# %%
 alt = "Recall at 1 of seen and unseen pairs over gamma, both ways, with intervals"
 with_alt(gamma_figure(gammas.records), alt) if gammas.records else "Nothing to draw yet."
 
@@ -393,8 +395,7 @@ Markdown(gammas.table + "\n\n" + gammas.claims)
 
 # %%
 ablations = Recorded.read("ablations", folder)
-print(ablations.missing)
-Markdown(ablations.published)
+Markdown(ablations.missing + "\n\n" + ablations.published)
 
 # %% [markdown]
 # # The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands on flowers is the loss; on birds (2,933 pictures, .9 percent) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value:
@@ -411,8 +412,7 @@ Markdown(ablations.table + "\n\n" + ablations.claims)
 
 # %%
 six = Recorded.read("fine-grained", folder)
-print(six.missing)
-Markdown(six.published)
+Markdown(six.missing + "\n\n" + six.published)
 
 # %%
 Markdown(six.table + "\n\n" + six.claims)

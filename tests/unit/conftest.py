@@ -1,5 +1,6 @@
 """What several tests share: a small Spoken Stamps, built once."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def home(tiny_set, tmp_path, monkeypatch):
     """The folder of the small data set, while $VGS_HOME and the banks in it are the test's own."""
     monkeypatch.setenv("VGS_HOME", str(tmp_path))
     return tiny_set
+
+
+@pytest.fixture
+def world(home, monkeypatch):
+    """The small data set, opened, with a voice for validation and few held-out scenes."""
+    voices = (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
+    tiny_stamps.use_voices(monkeypatch, voices)
+    fewer = (("scene_benchmark.NUM_SCENES", 8), ("scene_benchmark.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4))
+    for name, few in fewer:
+        monkeypatch.setattr(f"vgs_lib.{name}", few)
+    return Stamps.open(home)
 
 
 @pytest.fixture(scope="session")

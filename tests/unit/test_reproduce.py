@@ -1,28 +1,20 @@
 """Systems under equal conditions on the small data set: trained, cut off, gone on with, judged and put in tables."""
 
-import csv
 import dataclasses
 import json
 
 import pytest
-import tiny_stamps
-import torch
 from tiny_commands import check_refused
 from tiny_commands import run as command
 
-from vgs_lib import leaderboard, reproduce, retrieval
+from vgs_lib import leaderboard, reproduce
 from vgs_lib.budgets import StepTimes, seconds_a_step
 from vgs_lib.conditions import Conditions
-from vgs_lib.data.held_out import HeldOut
 from vgs_lib.data.scene_batches import SceneData
-from vgs_lib.data.scenes import Scenes
-from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import DataError, TrainingError
-from vgs_lib.leaderboard_pages import systems_page
 from vgs_lib.recipes import Scale, build_model, recipe
 from vgs_lib.reproduce import Reproduction, thinned
-from vgs_lib.scene_benchmark import SceneBenchmark, map_at_50
-from vgs_lib.study import Prepared
+from vgs_lib.scene_benchmark import SceneBenchmark
 from vgs_lib.training import CheckpointEvent, FitSettings, StepEvent, StoppedEvent
 
 CONDITIONS = Conditions(
@@ -31,18 +23,6 @@ CONDITIONS = Conditions(
     fit=FitSettings(checkpoint_every=2),
 )
 SYSTEM = recipe("harwath2019-misa")
-
-
-@pytest.fixture
-def world(home, monkeypatch):
-    """The small data set with a validation voice, and few held-out scenes."""
-    tiny_stamps.use_voices(
-        monkeypatch, (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
-    )
-    monkeypatch.setattr("vgs_lib.scene_benchmark.NUM_SCENES", 8)
-    monkeypatch.setattr("vgs_lib.scene_benchmark.NUM_WORDS", 8)
-    monkeypatch.setattr("vgs_lib.scene_study.NUM_VALIDATION", 4)
-    return Stamps.open(home)
 
 
 def make(stamps, tmp_path, name="a", conditions=CONDITIONS) -> Reproduction:
@@ -274,104 +254,10 @@ def test_text_classes_and_pooled_systems_are_trained_too(world, tmp_path, name):
         assert record["plan"]["num_classes"] > 8
 
 
-def test_words_are_judged_with_every_picture_of_the_name(world, tmp_path):
-    words = HeldOut(Scenes(world, "test"), 12, words=True)
-    assert words.same_class.sum() > 12  # names come again
-
-
-def test_average_precision_counts_fifty_candidates():
-    classes = torch.arange(120) % 2
-    right = classes[:, None] == classes[None, :]
-    scores = torch.rand(120, 120, generator=torch.Generator().manual_seed(0))
-    each = []
-    for row, own in zip(scores.tolist(), right.tolist(), strict=True):
-        order = sorted(range(120), key=lambda candidate: -row[candidate])[:50]
-        hits = [own[candidate] for candidate in order]
-        each.append(sum(sum(hits[: i + 1]) / (i + 1) for i, hit in enumerate(hits) if hit) / 50)
-    assert map_at_50(scores, right)["map50"] == pytest.approx(sum(each) / 120, abs=1e-4)
-    assert abs(sum(each) / 120 - float(retrieval.average_precision(scores, right).mean())) > 0.01, "of all is another"
-
-
-def test_every_figure_of_a_model_is_of_the_way_it_says(world, monkeypatch):
-    """All captions score one picture highest, and each picture its own caption: the two ways cannot be mistaken."""
-    benchmark, model = SceneBenchmark(world), build_model(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
-    scores = torch.eye(8)
-    scores[3] = 2.0
-    scores[3, 3] = 3.0
-    monkeypatch.setattr(HeldOut, "embed", lambda self, model, first=None: (None, None, None))
-    monkeypatch.setattr(type(model), "score", lambda self, *maps: scores)
-    monkeypatch.setattr(HeldOut, "same_class", torch.eye(8, dtype=torch.bool))
-    found = benchmark.judge(model)
-    for kind in ("100 scenes", "1000 scenes", "1024 scenes", "words"):
-        assert (found[kind]["speech_to_image"]["r1"], found[kind]["image_to_speech"]["r1"]) == (0.125, 1.0), kind
-    assert found["words"]["speech_to_image"]["map50"] == pytest.approx((1 + 7 / 2) / 8, abs=1e-4)
-    assert found["words"]["image_to_speech"]["map50"] == 1.0
-    assert found["ranks"] == {"speech_to_image": [2.0] * 3 + [1.0] + [2.0] * 4, "image_to_speech": [1.0] * 8}
-    monkeypatch.setattr("vgs_lib.scene_benchmark.SceneStudy.prepare", lambda self, plan: Prepared(model, None))
-    untrained = benchmark.untrained(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
-    assert (untrained["speech_to_image"]["r1"], untrained["image_to_speech"]["r1"]) == (0.125, 1.0)
-
-
 def test_a_history_is_thinned_evenly():
     history = [{"step": i, "loss": float(i), "seconds": 2.0 * i} for i in range(1, 251)]
     thin = thinned(history)
     assert len(thin) == 84 and thin[0] == {"step": 3, "loss": 2.0, "seconds": 6.0} and thin[-1]["step"] == 250
-
-
-def record_of(system, seed, r10, pointing=0.5):
-    way = {"r1": r10 / 2, "r5": r10 / 1.5, "r10": r10, "median_rank": 7.0, "r10_ci": [r10 - 0.1, r10 + 0.1]}
-    figures = {
-        "1000 scenes": {w: way for w in leaderboard.WAYS},
-        "words": {w: {"map50": 0.25} for w in leaderboard.WAYS},
-    }
-    if pointing is not None:
-        figures["pointing"] = {"pointing": pointing}
-    return {
-        "system": system,
-        "seed": seed,
-        "steps": 900,
-        "steps_were_asked_for": False,
-        "plan": {},
-        "history": [],
-        "seconds": 600.0,
-        "parameters": {"trained": 12345, "all": 99999},
-        "figures": figures,
-        "conditions": CONDITIONS.to_dict(),
-        "machine": {"threads": 2, "processor": "x", "torch": "2"},
-    }
-
-
-def test_the_table_has_the_best_first_and_seeds_in_one_line(tmp_path):
-    records = [record_of("ni2018-baseline", 0, 0.2, None), record_of("tian2020", 0, 0.4), record_of("tian2020", 1, 0.6)]
-    lines = leaderboard.table(records).splitlines()
-    assert lines[2].startswith("| tian2020 | 2 |") and "/ 0.500 (0.400 to 0.600) |" in lines[2]
-    assert lines[3].startswith(
-        "| ni2018-baseline | 1 | 0.100 / 0.133 / 0.200 | 0.100 / 0.133 / 0.200 | 7.0 / 7.0 | 0.250 / 0.250 |"
-    )
-    assert lines[3].split("|")[-5].strip() == "" and "12,345" in lines[3]
-    page = systems_page(records)
-    assert "harwath2019" not in page and page.count("ni2018, first table") == 1 and "Oxford-102" in page
-    leaderboard.write_csv(records, tmp_path / "t.csv")
-    rows = list(csv.DictReader((tmp_path / "t.csv").open()))
-    assert [row["system"] for row in rows] == ["ni2018-baseline", "tian2020", "tian2020"]
-    assert rows[0]["pointing"] == "" and rows[2]["speech_to_image_r10"] == "0.6"
-
-
-def test_published_figures_are_those_of_the_documents():
-    values = {(p.system, p.data, p.initialisation, p.direction, p.figure): p.value for p in leaderboard.published()}
-    places = "Places audio captions"
-    assert values["harwath2019-sisa-shn", places, "natural sounds", "speech_to_image", "r10"] == 0.684
-    assert values["tian2020", "Flickr8k audio captions", "", "image_to_speech", "median_rank"] == 10
-    assert values["tian2020", "CUB-200 birds, synthetic speech", "", "speech_to_image", "map50"] == 0.2935
-    assert values["zhang2020-vgg19-6", "Flickr8k, synthetic speech", "ImageNet", "speech_to_image", "p5"] == 0.46
-    assert all(0 < value <= 1 or key[-1] == "median_rank" for key, value in values.items())
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"system": "x"}'])
-def test_a_damaged_record_is_named(tmp_path, content):
-    (tmp_path / "x-0.json").write_text(content)
-    with pytest.raises(DataError, match=r"x-0\.json: no record of a system"):
-        leaderboard.read_records(tmp_path)
 
 
 def test_the_command_trains_and_writes_the_tables(world, tmp_path, monkeypatch, capsys):

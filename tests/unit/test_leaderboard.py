@@ -1,0 +1,66 @@
+"""Tables of records and of published figures: order, seeds in one line, damage."""
+
+import csv
+
+import pytest
+
+from vgs_lib import leaderboard
+from vgs_lib.conditions import Conditions
+from vgs_lib.errors import DataError
+from vgs_lib.leaderboard_pages import systems_page
+
+
+def record_of(system, seed, r10, pointing=0.5):
+    way = {"r1": r10 / 2, "r5": r10 / 1.5, "r10": r10, "median_rank": 7.0, "r10_ci": [r10 - 0.1, r10 + 0.1]}
+    figures = {
+        "1000 scenes": {w: way for w in leaderboard.WAYS},
+        "words": {w: {"map50": 0.25} for w in leaderboard.WAYS},
+    }
+    if pointing is not None:
+        figures["pointing"] = {"pointing": pointing}
+    return {
+        "system": system,
+        "seed": seed,
+        "steps": 900,
+        "steps_were_asked_for": False,
+        "plan": {},
+        "history": [],
+        "seconds": 600.0,
+        "parameters": {"trained": 12345, "all": 99999},
+        "figures": figures,
+        "conditions": Conditions().to_dict(),
+        "machine": {"threads": 2, "processor": "x", "torch": "2"},
+    }
+
+
+def test_the_table_has_the_best_first_and_seeds_in_one_line(tmp_path):
+    records = [record_of("ni2018-baseline", 0, 0.2, None), record_of("tian2020", 0, 0.4), record_of("tian2020", 1, 0.6)]
+    lines = leaderboard.table(records).splitlines()
+    assert lines[2].startswith("| tian2020 | 2 |") and "/ 0.500 (0.400 to 0.600) |" in lines[2]
+    assert lines[3].startswith(
+        "| ni2018-baseline | 1 | 0.100 / 0.133 / 0.200 | 0.100 / 0.133 / 0.200 | 7.0 / 7.0 | 0.250 / 0.250 |"
+    )
+    assert lines[3].split("|")[-5].strip() == "" and "12,345" in lines[3]
+    page = systems_page(records)
+    assert "harwath2019" not in page and page.count("ni2018, first table") == 1 and "Oxford-102" in page
+    leaderboard.write_csv(records, tmp_path / "t.csv")
+    rows = list(csv.DictReader((tmp_path / "t.csv").open()))
+    assert [row["system"] for row in rows] == ["ni2018-baseline", "tian2020", "tian2020"]
+    assert rows[0]["pointing"] == "" and rows[2]["speech_to_image_r10"] == "0.6"
+
+
+def test_published_figures_are_those_of_the_documents():
+    values = {(p.system, p.data, p.initialisation, p.direction, p.figure): p.value for p in leaderboard.published()}
+    places = "Places audio captions"
+    assert values["harwath2019-sisa-shn", places, "natural sounds", "speech_to_image", "r10"] == 0.684
+    assert values["tian2020", "Flickr8k audio captions", "", "image_to_speech", "median_rank"] == 10
+    assert values["tian2020", "CUB-200 birds, synthetic speech", "", "speech_to_image", "map50"] == 0.2935
+    assert values["zhang2020-vgg19-6", "Flickr8k, synthetic speech", "ImageNet", "speech_to_image", "p5"] == 0.46
+    assert all(0 < value <= 1 or key[-1] == "median_rank" for key, value in values.items())
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"system": "x"}'])
+def test_a_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "x-0.json").write_text(content)
+    with pytest.raises(DataError, match=r"x-0\.json: no record of a system"):
+        leaderboard.read_records(tmp_path)

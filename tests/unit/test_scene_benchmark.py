@@ -1,0 +1,50 @@
+"""What scenes judge a model by: each figure of its own direction, single names, 50 candidates."""
+
+import pytest
+import torch
+from test_reproduce import CONDITIONS
+
+from vgs_lib import retrieval
+from vgs_lib.data.held_out import HeldOut
+from vgs_lib.data.scenes import Scenes
+from vgs_lib.recipes import build_model, recipe
+from vgs_lib.scene_benchmark import SceneBenchmark, map_at_50
+from vgs_lib.study import Prepared
+
+
+def test_words_are_judged_with_every_picture_of_the_name(world, tmp_path):
+    words = HeldOut(Scenes(world, "test"), 12, words=True)
+    assert words.same_class.sum() > 12  # names come again
+
+
+def test_average_precision_counts_fifty_candidates():
+    classes = torch.arange(120) % 2
+    right = classes[:, None] == classes[None, :]
+    scores = torch.rand(120, 120, generator=torch.Generator().manual_seed(0))
+    each = []
+    for row, own in zip(scores.tolist(), right.tolist(), strict=True):
+        order = sorted(range(120), key=lambda candidate: -row[candidate])[:50]
+        hits = [own[candidate] for candidate in order]
+        each.append(sum(sum(hits[: i + 1]) / (i + 1) for i, hit in enumerate(hits) if hit) / 50)
+    assert map_at_50(scores, right)["map50"] == pytest.approx(sum(each) / 120, abs=1e-4)
+    assert abs(sum(each) / 120 - float(retrieval.average_precision(scores, right).mean())) > 0.01, "of all is another"
+
+
+def test_every_figure_of_a_model_is_of_the_way_it_says(world, monkeypatch):
+    """All captions score one picture highest, and each picture its own caption: the two ways cannot be mistaken."""
+    benchmark, model = SceneBenchmark(world), build_model(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
+    scores = torch.eye(8)
+    scores[3] = 2.0
+    scores[3, 3] = 3.0
+    monkeypatch.setattr(HeldOut, "embed", lambda self, model, first=None: (None, None, None))
+    monkeypatch.setattr(type(model), "score", lambda self, *maps: scores)
+    monkeypatch.setattr(HeldOut, "same_class", torch.eye(8, dtype=torch.bool))
+    found = benchmark.judge(model)
+    for kind in ("100 scenes", "1000 scenes", "1024 scenes", "words"):
+        assert (found[kind]["speech_to_image"]["r1"], found[kind]["image_to_speech"]["r1"]) == (0.125, 1.0), kind
+    assert found["words"]["speech_to_image"]["map50"] == pytest.approx((1 + 7 / 2) / 8, abs=1e-4)
+    assert found["words"]["image_to_speech"]["map50"] == 1.0
+    assert found["ranks"] == {"speech_to_image": [2.0] * 3 + [1.0] + [2.0] * 4, "image_to_speech": [1.0] * 8}
+    monkeypatch.setattr("vgs_lib.scene_benchmark.SceneStudy.prepare", lambda self, plan: Prepared(model, None))
+    untrained = benchmark.untrained(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
+    assert (untrained["speech_to_image"]["r1"], untrained["image_to_speech"]["r1"]) == (0.125, 1.0)
