@@ -198,21 +198,19 @@ both = sum(one["share"] for ways in won.values() for one in ways.values()) / 4
 print(f"mean of all four: {both:.2f} (deaf to colours: 0.50)")
 
 # %% [markdown]
-# A mean clearly above one half says that the colour is heard, on things that it was never heard with. If it is near one half, the recall above was earned by sizes and nouns, and the figure with the larger numbers was the one that misled. Whether new pairs cost something is the difference of the two splits. A longer run says more: leave `nouns` out for all 48, and raise `num_scenes` and `steps`.
+# A mean clearly above one half says that the colour is heard, on things that it was never heard with, too. If it is near one half, the recall above was earned by sizes and nouns, and the figure with the larger numbers was the one that misled. And compare the two splits: a model that takes any picture of a pair that it was trained on for the better one wins more on seen pairs and less on unseen ones. A longer run says more: leave `nouns` out for all 48, and raise `num_scenes` and `steps`.
 #
 # ### What goes wrong?
 #
-# In a best picture that is wrong, the *described* thing can still be the right noun, or of the right colour. The chance levels of these parts are high, so read them beside the shares. And two things can be mixed up: the picture has the noun and the colour, but not on the same thing.
+# In a best picture that is wrong, the *described* thing can still be the right noun, or of the right colour. The chance levels of these parts are high, so read them beside the shares.
 
 # %%
-from vgs_lib.attribute_parts import mixed_up, right_parts
+from vgs_lib.attribute_parts import right_parts
 
 for split, one in test.items():
-    asks = one.tested("colour")
-    parts = right_parts(maps[split].scores, one.classes, queries=asks)
+    parts = right_parts(maps[split].scores, one.classes, queries=one.tested("colour"))
     said = ", ".join(f"{part} {share:.2f} (chance {guess:.2f})" for part, (share, guess) in parts.items())
-    mixed, wrong = mixed_up(maps[split].scores, scenes_of[split], queries=asks)
-    print(f"{names[split]:>12}: {said}; {mixed} of {wrong} wrong pictures have noun and colour on different things")
+    print(f"{names[split]:>12}: {said}")
 
 # %% [markdown]
 # Compare each share with its chance level first: guessing is right about the size every second time. Which part goes wrong, and which of them more often on unseen pairs? A guess at the reason: what the model has heard with this colour were other things. How would you test it?
@@ -261,7 +259,9 @@ said = figures(binder, swapped_pairs(40, seed=2))["speech_to_image"]
 print(f"R@1 {said['r1_before']:.2f} before, {said['r1_after']:.2f} after")
 
 # %% [markdown]
-# So such a network can learn to bind. Now on the real maps. The parts of section 4 say what there is to win: if few of the wrong pictures have noun and colour on different things, then binding is not what is missing.
+# So such a network can learn to bind. Now on the real maps. Is there anything to bind? Two things of one picture differ in one attribute alone, so no picture has a tiger and something green without having a green tiger: in these scenes a false “green tiger” lacks the tiger or the green altogether.
+#
+# **Predict first.** Will the re-ranker help all the same?
 
 # %%
 from vgs_lib.data.attribute_batches import true_of
@@ -289,7 +289,7 @@ for split, one in maps.items():
 # %% [markdown]
 # R@10 cannot change, and R@1 can rise to R@10 at most. A gain of exactly 0 means that no evaluation on validation was better than the one before the first step, so that the order of the dual encoder was kept.
 #
-# Why does it gain little or nothing here, when it learns to bind within seconds above? Look at the parts again: how many of the wrong pictures have noun and colour on different things, and how many lack one of them altogether? What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help.
+# Why does it gain little or nothing here, when it learns to bind within seconds above? These scenes have nothing to bind. What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help; or think of scenes that would need it.
 #
 # ## 7. tian2020's own system
 #
@@ -398,7 +398,7 @@ ablations = Recorded.read("ablations", folder)
 Markdown(ablations.missing + "\n\n" + ablations.published)
 
 # %% [markdown]
-# # The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands on flowers is the loss; on birds (2,933 pictures, .9 percent) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value:
+# The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands on flowers is the loss; on birds (2,933 pictures, .9 percent) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value:
 
 # %%
 Markdown(ablations.table + "\n\n" + ablations.claims)
@@ -427,7 +427,7 @@ Markdown(six.table + "\n\n" + six.claims)
 # - A test of combining needs a design: one thing is new, everything else is trained, and a control with the same chance level is measured beside it.
 # - A high recall is no proof that every word was heard: size and noun nearly name the picture. A choice that only one word decides asks for that word.
 # - Where training lacks more than one pair, as with sizes here, a lower figure says less about combining.
-# - A score that lets every word choose its own place cannot bind words together; attention between picture and speech can. Whether binding is what fails can be counted: find out what goes wrong before you build against it.
+# - A score that lets every word choose its own place cannot bind words together; attention between picture and speech can. In these scenes there is nothing to bind wrongly: find out what goes wrong before you build against it.
 # - Attention that can be drawn is not an explanation yet: look at it, then measure what it is worth by taking it away.
 #
 # ## Further reading

@@ -1,13 +1,11 @@
 """What is drawn and counted in the study of described things: every pair in its place, every part of a description."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from test_attribute_scenes import scenes
 
-from vgs_lib.attribute_parts import mixed_up, right_parts
+from vgs_lib.attribute_parts import right_parts
 from vgs_lib.attribute_plots import (
     compared_figure,
     design_figure,
@@ -48,26 +46,6 @@ def test_parts_of_the_best_picture():
     assert found["all of it"] == (1 / 4, 4 / 16)
     some = right_parts(scores, CLASSES, queries=torch.tensor([False, True, True, False]))
     assert some["noun"] == (1 / 2, 6 / 8) and some["size"] == (1 / 2, 4 / 8)
-
-
-def test_a_wrong_picture_with_noun_and_colour_on_different_things_is_mixed_up():
-    def scene(*things):
-        found = [(None, Description(*thing.split())) for thing in things]
-        return SimpleNamespace(things=found, description=found[0][1])
-
-    scenes = [
-        scene("small red cow"),
-        scene("small blue cow", "small red dog"),
-        scene("small blue cow"),
-        scene("large blue dog", "small red cow"),
-    ]
-    best = torch.tensor([1, 1, 0, 2])  # of each caption
-    scores = torch.nn.functional.one_hot(best, 4).T.float()
-    # red cow -> a red dog beside a blue cow: mixed up; blue cow -> itself; blue cow -> red cow; blue dog -> blue cow
-    assert mixed_up(scores, scenes) == (1, 3)
-    assert mixed_up(scores, scenes, queries=torch.tensor([False, True, True, False])) == (0, 1)
-    found = torch.nn.functional.one_hot(torch.tensor([3, 1, 2, 3]), 4).T.float()
-    assert mixed_up(found, scenes) == (0, 1), "the red cow is there, as the second thing"
 
 
 def test_the_design_marks_each_held_out_pair_and_no_other():
