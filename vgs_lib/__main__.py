@@ -85,14 +85,16 @@ def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", nargs="?", help="stamps-demo or stamps-scratch; with --manifest, may be left out")
+    named = "stamps-demo, stamps-scratch or a document's system, such as tian2020; with --manifest, may be left out"
+    parser.add_argument("recipe", nargs="?", help=named)
     parser.add_argument("--manifest", type=Path, help="train on the pictures and recordings of this manifest")
     parser.add_argument("--out", type=Path, help="folder of the run and of its model (default: runs/NAME)")
     parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
     parser.add_argument("--seed", type=int, help="seed of everything random in training")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"))
     parser.add_argument("--precision", choices=("no", "bf16", "fp16"))
-    parser.add_argument("--minutes", type=float, help="stop after so many, caching included; the same command goes on")
+    stop = "stop after so many, caching included and pre-training not; the same command goes on"
+    parser.add_argument("--minutes", type=float, help=stop)
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches ahead")
 
 

@@ -3,11 +3,11 @@
 Figures of different data are not comparable, but their order is. A document's order of two systems *agrees* with ours
 where the 95 % interval of our difference lies above 0, *disagrees* where it lies below, and is *undecided* otherwise.
 
-The interval is over the queries. They are drawn for both systems together where their ranks are known, and as if they
-were independent, which is too wide, where only intervals are (mAP@50). With several seeds, whose
-queries are averaged, the spread of the seeds is added to it by Student's t; with one it says nothing about another.
-A seed changes the first weights, what a loss draws and dropout; the scenes, voices, blanks and order of the batches are
-those of every seed, so that the spread of whole trainings may be larger.
+The interval is over the queries, of described things over their classes. They are drawn for both systems together
+where their ranks are known, and as if they were independent, which is too wide, where only intervals are (mAP@50). With
+several seeds, whose queries are averaged, the spread of the seeds is added to it by Student's t; with one it says
+nothing about another. A seed changes the first weights, what a loss draws and dropout; the scenes, voices, blanks and
+order of the batches are those of every seed, so that the spread of whole trainings may be larger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,6 +113,11 @@ def _ranks(record: Record, figure: str, way: str) -> Sequence[float]:
     return record["figures"]["ranks"][way]
 
 
+def _classes(record: Record, figure: str) -> Sequence[int] | None:
+    """The class of each query where several of one class ask for the same candidates."""
+    return _part(record, figure)[WAYS[0]]["classes"] if figure.startswith("unseen_") else None
+
+
 def _over_queries(
     ours: Sequence[Record], theirs: Sequence[Record], figure: str, ways: Sequence[str]
 ) -> tuple[float, float]:
@@ -124,7 +129,7 @@ def _over_queries(
             np.mean([hits(_ranks(one, figure, way), k).astype(float) for one in side for way in ways], axis=0)
             for side in (ours, theirs)
         ]
-        return bootstrap_interval(means[0] - means[1], seed=0)
+        return bootstrap_interval(means[0] - means[1], seed=0, groups=_classes(ours[0], figure))
     errors = [
         fmean(np.ptp(_part(one, figure)[way][f"{name}_ci"]) / NORMAL for one in side for way in ways)
         for side in (ours, theirs)

@@ -45,15 +45,10 @@ class AttributeBenchmark:
         return replace(plan, num_classes=len(AttributeScenes(self.stamps, "train").design.classes["train"]))
 
     def judge(self, model: DualEncoder) -> dict[str, Any]:
-        """`attribute_figures` of a model by "seen" and "unseen", each with the `colour_choice` of its colour pairs."""
+        """`attribute_figures` of a model by "seen" and "unseen", and their `colour_choice` as "choice"."""
         maps = {name: maps_of(model, one, one.same_class) for name, one in self.held_out.items()}
-        scenes = {name: [one.scenes[i] for i in range(len(one))] for name, one in self.held_out.items()}
         found = {name: attribute_figures(maps[name], one) for name, one in self.held_out.items()}
-        for name, other in (("seen", "unseen"), ("unseen", "seen")):
-            asks = self.held_out[name].tested("colour")
-            both = (maps[name], maps[other], scenes[name], scenes[other])
-            found[name]["choice"] = colour_choice(model, *both, queries=asks)
-        return found
+        return found | {"choice": colour_choice(model, maps, self.held_out)}
 
     def untrained(self, plan: Recipe) -> dict[str, Any]:
         """The same before the first step."""

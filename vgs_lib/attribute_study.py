@@ -95,11 +95,11 @@ def class_figures(scores: Tensor, right: Tensor, *, queries: Tensor | None = Non
         scores: [B, B] of pictures (rows) and captions.
         right: bool [B, B], picture and caption are of one class.
         queries: bool [B], the scenes that ask; all are candidates. None takes all.
-        seed: of the bootstrap. An interval draws queries, not classes.
+        seed: of the bootstrap, which draws classes: queries of one class ask for the same candidates.
 
     Returns:
         For each of ``study.WAYS`` the figures ``r1`` and ``map50``, each also with ``_chance`` and ``_ci``, and
-        ``ranks``, that of the first right candidate of each query.
+        ``ranks``, that of the first right candidate of each query, with ``classes``, a number for the class of each.
 
     Source: tian2020, section 5.1, equations 5.1 to 5.3.
     """
@@ -114,12 +114,13 @@ def class_figures(scores: Tensor, right: Tensor, *, queries: Tensor | None = Non
                 retrieval.chance_average_precision(num_candidates, num_right, at=AT),
             ),
         }
-        found[way] = {"ranks": retrieval.ranks(s, r).tolist()}
+        classes = r.int().argmax(dim=1).tolist()  # the first right candidate stands for the class
+        found[way] = {"ranks": retrieval.ranks(s, r).tolist(), "classes": classes}
         for name, (each, chance) in values.items():
             found[way] |= {
                 name: float(each.mean()),
                 f"{name}_chance": chance,
-                f"{name}_ci": retrieval.bootstrap_interval(each, seed=seed),
+                f"{name}_ci": retrieval.bootstrap_interval(each, seed=seed, groups=classes),
             }
     return found
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 from vgs_lib.errors import DataError
@@ -19,6 +20,7 @@ from vgs_lib.study import WAYS
 ARROWS = {"speech_to_image": "S→I", "image_to_speech": "I→S"}
 FIGURES = ("r1", "r5", "r10", "median_rank")
 KEYS = ("plan", "conditions", "steps_were_asked_for", "history", "machine")  # what a record has beside its row
+CHOSEN = ("seen", "unseen", "both")  # of the choice between two colours
 _BOTH = " / ".join(ARROWS.values())
 
 
@@ -64,6 +66,13 @@ def read_record(file: Path) -> dict[str, Any]:
     return record
 
 
+def comparable(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The records of the conditions that most of them have, without those whose steps were asked for."""
+    timed = [record for record in records if not record["steps_were_asked_for"]]
+    keys = [json.dumps(record["conditions"], sort_keys=True) for record in timed]
+    return [record for record, key in zip(timed, keys, strict=True) if key == mode(keys)]
+
+
 def one_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The first record of each system, in order."""
     found: dict[str, Mapping[str, Any]] = {}
@@ -99,16 +108,19 @@ def _scenes(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _described(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        f"{way}_{pairs}_{name}{end}": value
+    found = {
+        f"{way}_{pairs}_{name}": (one[name], one[f"{name}_ci"])
         for way in WAYS
         for pairs in ("seen", "unseen")
-        for name, found in (
-            *((name, figures[pairs]["colour"][way]) for name in ("r1", "map50")),
-            ("share", figures[pairs]["choice"][way]),
-        )
-        for end, value in zip(("", "_low", "_high"), (found[name], *found[f"{name}_ci"]), strict=True)
+        for one in [figures[pairs]["colour"][way]]
+        for name in ("r1", "map50")
     }
+    chosen = figures["choice"]
+    found |= {
+        f"{way}_{n}_colour": (chosen[n][way]["share"], chosen[n][way]["share_ci"]) for way in WAYS for n in CHOSEN
+    }
+    ends = {key: (value, *interval) for key, (value, interval) in found.items()}
+    return {f"{key}{end}": x for key, all_ in ends.items() for end, x in zip(("", "_low", "_high"), all_, strict=True)}
 
 
 def write_csv(records: Iterable[Mapping[str, Any]], file: Path) -> None:
@@ -132,9 +144,12 @@ _SCENE_COLUMNS = [
     ("pointing", ["pointing"]),
 ]
 _DESCRIBED_COLUMNS = [
-    (f"{ARROWS[way]} {head} seen / unseen", [f"{way}_{pairs}_{name}" for pairs in ("seen", "unseen")])
-    for way in WAYS
-    for head, name in (("R@1", "r1"), ("mAP@50", "map50"), ("colour", "share"))
+    *(
+        (f"{ARROWS[way]} {head} seen / unseen", [f"{way}_{pairs}_{name}" for pairs in ("seen", "unseen")])
+        for way in WAYS
+        for head, name in (("R@1", "r1"), ("mAP@50", "map50"))
+    ),
+    *((f"{ARROWS[way]} colour seen / unseen / both", [f"{way}_{name}_colour" for name in CHOSEN]) for way in WAYS),
 ]
 
 

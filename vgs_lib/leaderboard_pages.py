@@ -6,15 +6,16 @@ from typing import Any
 from vgs_lib.agreement import orders
 from vgs_lib.agreement_tables import claims_table, orders_table, reversals_table
 from vgs_lib.experiments import Experiment
-from vgs_lib.leaderboard import published_table, table
+from vgs_lib.leaderboard import comparable, published_table, table
 
 Record = Mapping[str, Any]
 
 
 def systems_page(records: Sequence[Record]) -> str:
     """Our table with how it was made, its order beside the documents', and the published figures of the systems."""
-    conditions, made = records[0]["conditions"], records[0]["machine"]
-    scale = conditions["scale"]
+    equal = comparable(records)
+    typical = (equal or records)[0]
+    conditions, made, scale = typical["conditions"], typical["machine"], typical["conditions"]["scale"]
     intro = (
         f"Every system trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time) "
         "on Spoken Stamps and under equal conditions: batches "
@@ -34,11 +35,9 @@ def systems_page(records: Sequence[Record]) -> str:
         "TIMAM) know one class for each set of names, so nearly one for each scene, and are judged on described things "
         "in fine-grained.md. The number of steps is fixed before a run by timing a few; core minutes are what it took."
     )
-    is_equal = lambda record: record["conditions"] == conditions and not record["steps_were_asked_for"]
-    if odd := sorted({record["system"] for record in records if not is_equal(record)}):
-        intro += f" Trained under other conditions than the others: {', '.join(odd)}."
+    if odd := _named([record for record in records if record not in equal]):
+        intro += f" Trained under other conditions or for steps that were asked for, and in the table only: {odd}."
     parts = ["# Systems on Spoken Stamps", intro, table(records)]
-    equal = list(filter(is_equal, records))
     if found := orders(equal):
         parts += [
             "## The order of the systems",
@@ -58,7 +57,8 @@ ORDERS = (
     "the same order? Decided means that the 95 % interval of our difference does not contain 0; with one seed it is "
     "over queries and says nothing about another seed. Seeds change the first weights, what a loss draws and dropout, "
     "not the order of the batches. Equal time favours what is cheap on two cores: a recurrent system takes far fewer "
-    "steps than a convolutional one, and the documents gave each as many as it needed."
+    "steps than a convolutional one, and the documents gave each as many as it needed. Where systems differ in their "
+    "picture networks alone, as zhang2020's, they are one run here, and several orders of the document stand beside it."
 )
 REVERSALS = "The pairs that come in the other order here, decided:"
 
@@ -81,12 +81,10 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
             f"(unseen); chance is R@1 {records[0]['figures']['seen']['colour']['speech_to_image']['r1_chance']:.3f}. "
             "In these splits size and noun nearly name a picture; the columns *colour* give how often the named colour "
             "is chosen between two pictures (or captions) of the same thing and size in two colours, one of them never "
-            "trained: a model that is deaf to colours has .5 in the mean of seen and unseen."
+            "trained: a model that is deaf to colours has .5 in the mean of seen and unseen, which is *both*."
         )
-    if odd := sorted({record["system"] for record in records if record not in equal}):
-        setup += (
-            f" Trained under other conditions than the others, and no part of what follows the table: {', '.join(odd)}."
-        )
+    if odd := _named([record for record in records if record not in equal]):
+        setup += f" Trained under other conditions or for steps that were asked for, and in the table only: {odd}."
     theirs = f"On other data the document found: {one.found} ({one.source})"
     order = [part.recipe.name for part in one.parts]
     parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
@@ -97,3 +95,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
 
 def _threads(made: Mapping[str, Any]) -> str:
     return "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
+
+
+def _named(records: Sequence[Record]) -> str:
+    return ", ".join(sorted({record["system"] for record in records}))

@@ -25,6 +25,7 @@ from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe, build_model
 from vgs_lib.seeds import seeded
 from vgs_lib.study import FIRST_WORDS, OPTIONS, Prepared, chances, recalls
+from vgs_lib.training_embedding_loss import EmbeddingLoss
 
 ENOUGH = 1000  # tellings: fewer recordings than that are told several times, each time changed
 MAX_TAKES = 8
@@ -52,7 +53,7 @@ class ManifestStudy:
     Raises:
         ManifestError: the manifest is wrong.
         DataError: a file is missing, a recording lasts more than 30 s, or there are too few pictures.
-        TrainingError: ``base`` begins with pre-trained encoders.
+        TrainingError: ``base`` begins with pre-trained encoders, reads text or has a loss on classes.
     """
 
     options = OPTIONS
@@ -69,9 +70,13 @@ class ManifestStudy:
         seed: int = 0,
     ):
         self.path, self.size = Path(manifest), size
-        if base.initial:
-            begins = f"it begins with {base.initial}, which a manifest does not pre-train"
-            raise TrainingError(f"{base.name}: {begins}; choose another recipe")
+        unfit = {
+            f"it begins with {base.initial}, which a manifest does not pre-train": bool(base.initial),
+            "it reads text, and a manifest has recordings": base.audio.name == "text",
+            "its loss is on classes, which a manifest does not have": isinstance(base.loss, EmbeddingLoss),
+        }
+        for reason in (reason for reason, found in unfit.items() if found):
+            raise TrainingError(f"{base.name}: {reason}; choose another recipe")
         self.manifest = read_manifest(self.path)
         self.division = divide(self.manifest, name=str(self.path), share=share, most=num_validation, seed=seed)
         train, held = self.division.train, self.division.validation

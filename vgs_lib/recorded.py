@@ -13,10 +13,15 @@ from vgs_lib.leaderboard_figures import missing
 
 @dataclass(frozen=True)
 class Recorded:
-    """An experiment and its records, none of them where nothing is trained yet; all that is said is Markdown."""
+    """An experiment and its records, none of them where nothing is trained yet; all that is said is Markdown.
+
+    records: those of runs that are comparable (:meth:`vgs_lib.experiments.Experiment.comparable`). others: the rest,
+    which no table and no figure has.
+    """
 
     experiment: Experiment
     records: list[Mapping[str, Any]]
+    others: list[Mapping[str, Any]]
 
     @classmethod
     def read(cls, name: str, folder: Path) -> "Recorded":
@@ -24,7 +29,9 @@ class Recorded:
 
         Raises :class:`TrainingError` for a name that is not there and :class:`DataError` for a damaged record.
         """
-        return cls(experiment(name), leaderboard.read_records(folder / name))
+        one, every = experiment(name), leaderboard.read_records(folder / name)
+        equal = one.comparable(every)
+        return cls(one, equal, [record for record in every if record not in equal])
 
     @property
     def names(self) -> list[str]:
@@ -33,8 +40,11 @@ class Recorded:
 
     @property
     def missing(self) -> str:
-        """Which runs have no record yet, and the command that makes them."""
-        return missing(self.records, self.names, f"python -m vgs_lib reproduce --experiment {self.experiment.name}")
+        """Which runs have no record yet, the command that makes them, and which records are of other conditions."""
+        said = missing(self.records, self.names, f"python -m vgs_lib reproduce --experiment {self.experiment.name}")
+        if odd := ", ".join(sorted({record["system"] for record in self.others})):
+            said += f" Not shown, since trained under other conditions or for steps that were asked for: {odd}."
+        return said
 
     @property
     def said(self) -> str:

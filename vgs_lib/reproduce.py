@@ -28,7 +28,7 @@ from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.study import Study
 from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit, is_due
-from vgs_lib.training_state import differences
+from vgs_lib.training_state import MAX_DIFFERENCES, differences
 
 SAID = ("name", "document", "chosen")  # of a recipe, without any effect on its run
 
@@ -212,6 +212,11 @@ class Reproduction:
         record = read_record(file)
         self._check(file, record["conditions"])
         self._check_plan(file, record["plan"], recipe, seed, record["steps"])
+        if steps is None and record["steps_were_asked_for"]:
+            raise TrainingError(
+                f"{file}: a record of {record['steps']} steps that were asked for, expected one of a budget; move it "
+                f"away, or give --steps {record['steps']}"
+            )
         if steps not in (None, record["steps"]):
             raise TrainingError(
                 f"{file}: {steps} steps were asked for, found a record of {record['steps']}; move it away"
@@ -221,7 +226,8 @@ class Reproduction:
         """:class:`TrainingError` if what was trained there is not what ``recipe`` says now."""
         ours = self._plan(recipe, steps=steps, seed=seed).to_dict()
         if found := differences(*({k: v for k, v in one.items() if k not in SAID} for one in (plan, ours))):
-            raise TrainingError(f"{where}: of another {recipe.name} ({'; '.join(found)}); delete it to train this one")
+            short = "; ".join(line if len(line) < 200 else f"{line[:160]} ..." for line in found[:MAX_DIFFERENCES])
+            raise TrainingError(f"{where}: of another {recipe.name} ({short}); move it away to train this one")
 
     def _measure(self, study: Study, recipe: Recipe, seed: int) -> None:
         if recipe.name not in self.times:

@@ -18,6 +18,7 @@ from vgs_lib.data.scene_batches import SceneBatches
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.data.text_batches import TextBatches, reads_text, texts_of
+from vgs_lib.distributed import world_size
 from vgs_lib.encoders.text import Vocabulary
 from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
@@ -106,13 +107,16 @@ class _AndHeldOut:
 
 
 class _AndPretraining:
-    """Training batches whose ``fill`` also makes the weights that the encoders begin with, and puts them in."""
+    """Training batches whose ``fill`` also makes the weights that the encoders begin with, and puts them in.
+
+    Pre-training takes one process; several that train together need its weights on disk.
+    """
 
     def __init__(self, batches: _AndHeldOut, model: DualEncoder, folder: Path, make: Callable[[], Iterator[Filling]]):
         self.batches, self._model, self._folder, self._make = batches, model, folder, make
-        self._begun = (folder / WEIGHTS).is_file()
-        if self._begun:
-            transfer(model, folder)
+        self._begun = False
+        if (folder / WEIGHTS).is_file():
+            self._begin()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -128,8 +132,16 @@ class _AndPretraining:
         return self.batches[step]
 
     def fill(self) -> Iterator[Filling]:
+        if not self._begun and world_size() > 1:
+            raise TrainingError(
+                f"{self._folder}: the encoders are not pre-trained yet, which takes one process; run the same command "
+                "in one process until training begins"
+            )
         yield from self._make()
         if not self._begun:
-            transfer(self._model, self._folder)
-            self._begun = True
+            self._begin()
         yield from self.batches.fill()
+
+    def _begin(self) -> None:
+        transfer(self._model, self._folder)
+        self._begun = True

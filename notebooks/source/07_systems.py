@@ -215,8 +215,9 @@ Markdown(published_table(bases))
 # %%
 from vgs_lib.agreement import orders
 from vgs_lib.agreement_tables import orders_table, reversals_table
+from vgs_lib.leaderboard import comparable
 
-compared = orders(records)
+compared = orders(comparable(records))
 Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
 
 # %% [markdown]
@@ -243,7 +244,7 @@ comparison
 # %% [markdown]
 # The systems are asked the same 1,000 queries, so their recalls are *paired*: a query that is hard for one is mostly hard for the other. The queries that both find, and those that both miss, say nothing about which is better. What is left are the two strips.
 #
-# **Exercise 3.** An interval for the difference. `first` and `second` hold 1.0 where a system finds a query and 0.0 where it does not. Draw queries with replacement, many times, and give the 2.5 % and the 97.5 % quantile of the difference of the two recalls. Which queries must be drawn for the second system?
+# **Exercise 3.** An interval for the difference. `first` and `second` hold 1.0 where a system finds a query and 0.0 where it does not. Draw queries with replacement, 2,000 times, and give the 2.5 % and the 97.5 % quantile of the difference of the two recalls. Which queries must be drawn for the second system?
 
 # %% tags=["exercise"]
 import numpy as np

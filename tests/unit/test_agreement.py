@@ -24,13 +24,18 @@ def with_ranks(one: dict, found: int, queries: int = 100) -> dict:
 
 
 def described(system: str, r1: float, seed: int = 0) -> dict:
-    """A record of described things, R@1 of unseen colour pairs ``r1`` both ways, which the first of 100 queries are."""
+    """A record of described things, R@1 of unseen colour pairs ``r1`` both ways, which the first of 100 queries are.
+
+    Each two queries are of one class.
+    """
     found = round(100 * r1)
     ranks = [1.0] * found + [2.0] * (100 - found)
     figures = {"r1": r1, "r1_ci": [r1 - 0.04, r1 + 0.04], "r1_chance": 0.01, "map50": r1 / 2, "ranks": ranks}
-    pairs = {"colour": {way: figures | {"map50_ci": [0.1, 0.2]} for way in WAYS}}
-    pairs["choice"] = {way: {"share": 0.6, "share_ci": [0.5, 0.7], "queries": 100} for way in WAYS}
-    return record(system, seed=seed) | {"figures": {"seen": pairs, "unseen": pairs}}
+    figures |= {"map50_ci": [0.1, 0.2], "classes": [number // 2 for number in range(100)]}
+    pairs = {"colour": {way: figures for way in WAYS}}
+    chosen = {way: {"share": 0.6, "share_ci": [0.5, 0.7]} for way in WAYS}
+    choice = {"seen": chosen, "unseen": chosen, "both": chosen}
+    return record(system, seed=seed) | {"figures": {"seen": pairs, "unseen": pairs, "choice": choice}}
 
 
 def test_one_seed_is_judged_over_queries_drawn_for_both_together():
@@ -64,7 +69,11 @@ def test_described_things_are_judged_on_the_same_queries_drawn_for_both():
     records = [described("a", 0.5), described("b", 0.4)]
     one = compared(records, "a", "b", "unseen_r1")
     assert one.ours == pytest.approx(0.1)
-    assert one.low == pytest.approx(0.1 - 1.96 * 0.03, abs=0.015) and one.high == pytest.approx(0.16, abs=0.015)
+    error = (0.1 * 0.9 / 50) ** 0.5  # ten of a hundred queries differ, which are five of fifty classes
+    assert (one.low, one.high) == (
+        pytest.approx(0.1 - 1.96 * error, abs=0.02),
+        pytest.approx(0.1 + 1.96 * error, abs=0.02),
+    )
 
 
 def test_mean_average_precision_has_an_interval_of_independent_queries():
@@ -155,8 +164,8 @@ def test_the_claims_of_experiments_are_of_their_runs():
     assert "R@1 of unseen pairs" in page and "| -0.200 |" in page and "| disagrees |" in page
     assert (
         "S→I R@1 seen / unseen" in page
-        and "S→I colour seen / unseen" in page
-        and "0.600 / 0.600" in page
+        and "S→I colour seen / unseen / both" in page
+        and "0.600 / 0.600 / 0.600" in page
         and "on described things" in page
         and "chance is R@1 0.010" in page
     )

@@ -156,6 +156,7 @@ def test_figures_are_those_of_plain_loops():
         found = class_figures(scores, right, queries=queries)
         rows = range(90) if queries is None else asks.nonzero().flatten().tolist()
         for way, s, r in (("speech_to_image", scores.T, right.T), ("image_to_speech", scores, right)):
+            assert found[way]["classes"] == [q % 15 for q in rows]
             assert found[way]["ranks"] == [1 + int((s[q] > s[q][r[q]].max()).sum()) for q in rows]
             for name, value in naive_figures(s, r, rows).items():
                 assert found[way][name] == pytest.approx(value)

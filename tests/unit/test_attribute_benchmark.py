@@ -28,13 +28,14 @@ def reproduction(described, tmp_path, monkeypatch):
 def test_a_system_is_judged_on_seen_and_on_unseen_pairs(reproduction, name):
     steps = [event for event in reproduction.run(recipe(name), steps=2) if isinstance(event, StepEvent)]
     record = json.loads(reproduction.record_file(name, 0).read_text())
-    assert len(steps) == 2 and record["figures"].keys() == {"seen", "unseen"}
+    assert len(steps) == 2 and record["figures"].keys() == {"seen", "unseen", "choice"}
     for pairs, held_out in reproduction.benchmark.held_out.items():
         found = record["figures"][pairs]["all"]["speech_to_image"]
         assert found["r1_chance"] == pytest.approx(1 / len(held_out)) and 0 <= found["r1"] <= 1
-        asked, chosen = int(held_out.tested("colour").sum()), record["figures"][pairs]["choice"]["speech_to_image"]
-        assert len(record["figures"][pairs]["colour"]["speech_to_image"]["ranks"]) == asked
-        assert 0 < chosen["queries"] <= asked and 0 <= chosen["share_ci"][0] <= chosen["share"] <= 1
+        asked, chosen = int(held_out.tested("colour").sum()), record["figures"]["choice"][pairs]["speech_to_image"]
+        colour = record["figures"][pairs]["colour"]["speech_to_image"]
+        assert len(colour["ranks"]) == len(colour["classes"]) == asked
+        assert 0 < chosen["rivals"] <= asked and 0 <= chosen["share_ci"][0] <= chosen["share"] <= 1
     assert record["untrained"] != record["figures"]
     if name == "tian2020-dscmr":
         assert record["plan"]["num_classes"] == len(
@@ -45,7 +46,7 @@ def test_a_system_is_judged_on_seen_and_on_unseen_pairs(reproduction, name):
     assert (
         row["image_to_speech_unseen_r1"] == unseen["r1"] and row["image_to_speech_unseen_r1_high"] == unseen["r1_ci"][1]
     )
-    assert row["speech_to_image_seen_share"] == record["figures"]["seen"]["choice"]["speech_to_image"]["share"]
+    assert row["speech_to_image_both_colour"] == record["figures"]["choice"]["both"]["speech_to_image"]["share"]
     assert f"| {name} | 1 |" in leaderboard.table([record])
 
 

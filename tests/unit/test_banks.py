@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from vgs_lib.data import banks
 from vgs_lib.data.banks import Bank, Filling
@@ -187,3 +188,12 @@ def test_two_that_fill_one_bank_compute_each_shard_once(tmp_path):
         thread.join()
     assert sorted(made) == list(range(40))
     check(Bank("x", {}, 40, folder=tmp_path), range(40))
+
+
+def test_waiting_for_another_process_is_said_and_can_be_stopped(tmp_path):
+    bank = Bank("x", {}, 8, folder=tmp_path)
+    list(Bank("x", {}, 4, folder=tmp_path).fill(Compute()))
+    with FileLock(bank.folder / banks.LOCK):
+        events = bank.fill(Compute())
+        assert [next(events) for _ in range(3)] == [Filling("x", 4, 8)] * 3  # the first shard, then a wait
+        events.close()

@@ -9,11 +9,15 @@ import pytest
 import tiny_stamps
 import torch
 from tiny_commands import RECIPE, check_refused, run
+from tiny_sounds import add_sounds
 
 from vgs_lib.__main__ import main
 from vgs_lib.checkpoints import load_model, read_config
 from vgs_lib.commands import models
 from vgs_lib.data.augment import Augmentation
+from vgs_lib.data.natural_sounds import SoundData
+from vgs_lib.errors import TrainingError
+from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Scale, scaled
 
 
@@ -122,9 +126,6 @@ def test_train_saves_the_best_weights_where_the_recipe_keeps_them(tiny_set, caps
     assert best not in (first, last)
 
 
-# data check
-
-
 @pytest.mark.parametrize("name", ["ni2018-baseline", "tian2020-dscmr", "harwath2019-sisa"])
 def test_a_system_of_a_document_trains_and_evaluates(tiny_set, capsys, tmp_path, monkeypatch, name):
     """Pooled systems, whose checkpoints have no heatmaps, and losses on classes, too."""
@@ -152,11 +153,27 @@ def test_a_system_that_reads_text_is_sent_to_reproduce(tiny_set, capsys, tmp_pat
 
 
 def test_a_system_that_begins_with_sounds_is_pre_trained(tiny_set, tmp_path, monkeypatch):
-    """Not trained here: what is filled first says so."""
     monkeypatch.setenv("VGS_HOME", str(tmp_path))
-    shutil.copytree(tiny_set, tmp_path / "stamps")
+    monkeypatch.setenv("VGS_RUNS", str(tmp_path / "runs"))
+    folder = shutil.copytree(tiny_set, tmp_path / "stamps")
+    add_sounds(folder)
     tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
+    monkeypatch.setattr("vgs_lib.scene_study.NUM_VALIDATION", 4)
     study = models._study(SimpleNamespace(recipe="harwath2019-sisa-sounds", manifest=None))
-    assert study.base.initial == "natural-sounds"
+    study.pretraining = Pretraining(steps=2, sounds=SoundData(batch_size=2))
     small = scaled(study.base, Scale(width=1 / 32, dim=8, pictures="lite0"))
-    assert "natural-sounds" in study.prepare(small).batches.settings["initial"]
+    small = replace(small, data=replace(small.data, num_scenes=8, batch_size=4))
+    one, other = study.prepare(small), study.prepare(small)
+    before = one.model.audio_encoder.conv1.weight.clone()
+    with monkeypatch.context() as several:
+        several.setattr("vgs_lib.scene_study.world_size", lambda: 2)
+        with pytest.raises(TrainingError, match="not pre-trained yet, which takes one process"):
+            list(one.batches.fill())
+    names = {filling.name for filling in one.batches.fill()}
+    assert "pretraining-natural-sounds" in names and not torch.equal(one.model.audio_encoder.conv1.weight, before)
+    assert list((tmp_path / "runs/pretraining").glob("*/encoders.safetensors"))
+    with pytest.raises(TrainingError, match="fill the batches first"):
+        other.batches[0]
+    list(other.batches.fill())
+    assert torch.equal(other.model.audio_encoder.conv1.weight, one.model.audio_encoder.conv1.weight)
+    assert other.batches[0].audio.shape[0] == 4

@@ -9,6 +9,7 @@ import torch
 from tiny_commands import check_refused
 from tiny_commands import run as command
 from tiny_sounds import add_sounds
+from toy_records import record
 
 from vgs_lib import experiments
 from vgs_lib.conditions import Conditions
@@ -139,3 +140,16 @@ def test_a_run_stops_while_its_encoders_are_pre_trained(world, tmp_path):
     assert not one.record_file(plan.name, 0).exists()
     list(one.run(plan, steps=2))
     assert one.record_file(plan.name, 0).is_file()
+
+
+def test_records_are_comparable_where_each_run_has_the_conditions_that_its_experiment_asks_for():
+    names = [part.recipe.name for part in experiment("data-amount").parts]
+    used = {"10": 800, "30": 2400, "100": None}
+    records = [record(name, used=used[name.split("-")[-2]]) for name in names]
+    assert len(names) == 9 and experiment("data-amount").comparable(records) == records
+    wrong = record(names[0], used=None)  # all scenes where a tenth is asked for
+    asked = record(names[1], used=2400) | {"steps_were_asked_for": True}
+    minute = record(names[2], used=None)
+    minute["conditions"] = {**minute["conditions"], "minutes": 1.0}
+    assert experiment("data-amount").comparable([wrong, asked, minute, *records[3:]]) == records[3:]
+    assert experiment("data-amount").comparable([asked]) == []

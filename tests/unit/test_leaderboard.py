@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+from toy_records import record
 
 from vgs_lib import leaderboard
 from vgs_lib.conditions import Conditions
@@ -64,3 +65,14 @@ def test_a_damaged_record_is_named(tmp_path, content):
     (tmp_path / "x-0.json").write_text(content)
     with pytest.raises(DataError, match=r"x-0\.json: no record of a system"):
         leaderboard.read_records(tmp_path)
+
+
+def test_the_norm_is_what_most_records_have():
+    few = [record("chrupala2017", r10=0.2), record("merkx2019", r10=0.3), record("tian2020", r10=0.4)]
+    few[0]["conditions"] = {**few[0]["conditions"], "minutes": 1.0}
+    asked = record("ni2018-baseline", r10=0.9) | {"steps_were_asked_for": True}
+    assert [one["system"] for one in leaderboard.comparable([*few, asked])] == ["merkx2019", "tian2020"]
+    assert leaderboard.comparable([asked]) == []
+    page = systems_page([few[0], asked, *few[1:]])
+    assert "trained for 10 minutes" in page and "in the table only: chrupala2017, ni2018-baseline." in page
+    assert page.split("## The order")[1].split("## Published")[0].count("chrupala2017") == 0

@@ -118,10 +118,18 @@ def test_what_is_too_little_is_said_with_what_to_do(tmp_path, each, splits, opti
     assert str(path) in str(error.value) or "share" in options
 
 
-def test_a_recipe_that_begins_with_other_data_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("harwath2019-sisa-sounds", "it begins with natural-sounds"),
+        ("harwath2019-text-sisa", "it reads text"),
+        ("tian2020-timam", "its loss is on classes"),
+    ],
+)
+def test_a_recipe_that_a_manifest_cannot_train_is_refused(tmp_path, name, found):
     path = tiny_manifest.make(tmp_path / "own", each=4)
-    with pytest.raises(TrainingError, match=r"-sounds: it begins with natural-sounds, which a manifest does not"):
-        ManifestStudy(path, base=recipe("harwath2019-sisa-sounds"))
+    with pytest.raises(TrainingError, match=f"{name}: {found}.*choose another recipe"):
+        ManifestStudy(path, base=recipe(name))
 
 
 def test_files_that_are_missing_or_too_long_are_named(tmp_path):

@@ -32,6 +32,18 @@ def test_with_records_their_tables_are_in_the_order_of_the_experiment(tmp_path):
     assert "| ni2018-three-anchor-triplet | ni2018-sampled-triplet |" in found.claims
 
 
+def test_records_of_other_conditions_are_named_and_not_shown(tmp_path):
+    (tmp_path / "gamma").mkdir()
+    for name in ("ni2018-three-anchor-triplet", "ni2018-sampled-triplet", "ni2018-shn"):
+        one = record(name) | {"steps_were_asked_for": name == "ni2018-shn"}
+        (tmp_path / "losses").mkdir(exist_ok=True)
+        (tmp_path / f"losses/{name}-0.json").write_text(json.dumps(one))
+    found = Recorded.read("losses", tmp_path)
+    assert len(found.records) == 2 and [one["system"] for one in found.others] == ["ni2018-shn"]
+    assert found.missing.endswith("steps that were asked for: ni2018-shn.") and "4 of 6 have no record" in found.missing
+    assert "ni2018-shn" not in found.table
+
+
 def test_what_is_not_there_or_damaged_is_named(tmp_path):
     with pytest.raises(TrainingError, match="no experiment is called 'loss'"):
         Recorded.read("loss", tmp_path)

@@ -148,7 +148,7 @@ def test_a_record_or_a_run_of_another_recipe_is_not_taken_for_this_one(world, tm
         TrainingError, match=r"harwath2019-misa-0: of another .* \(kind: misa in the folder, sima now\)"
     ):
         list(one.run(other))
-    list(one.run(SYSTEM))
+    list(one.run(SYSTEM, steps=5))
     with pytest.raises(TrainingError, match=r"harwath2019-misa-0\.json: of another .*kind"):
         list(one.run(other))
     with pytest.raises(TrainingError, match=r"\.json: 9 steps were asked for, found a record of 5"):
@@ -275,6 +275,7 @@ def test_the_command_trains_and_writes_the_tables(world, tmp_path, monkeypatch, 
     assert code == 0 and printed.count("there is a record already") == 2
     check_refused(capsys, [*arguments[:2], "--budget", "1", "--out", out], "harwath2019-misa-0.json", "(minutes)")
     check_refused(capsys, [*arguments[:2], "--steps", "3", "--out", out], "3 steps were asked for, found a record of 2")
+    check_refused(capsys, [*arguments[:2], "--out", out], "2 steps that were asked for, expected one of a budget")
     before = (out / "systems.md").read_text()
     (out / "systems.md").unlink()
     assert command(capsys, "reproduce", "--tables", "--out", out)[0] == 0

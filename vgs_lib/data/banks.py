@@ -1,9 +1,9 @@
 """Banks: frozen features computed once and kept on disk, so that training steps only run what is trained.
 
-A bank is a folder of shards; a shard appears only when complete, so filling one goes on where it was cut off, and
-several processes fill one bank together, a shard at a time. The
-folder's name carries a digest of the settings that the features depend on: other settings make another bank. Of data
-built anew from other sources or voices it knows nothing: delete ``$VGS_HOME/banks`` then.
+A bank is a folder of shards; a shard appears only when complete, so filling one goes on where it was cut off. Of
+several processes that fill one bank, one at a time makes a shard. The folder's name carries a digest of the settings
+that the features depend on: other settings make another bank. Of data built anew from other sources or voices it knows
+nothing: delete ``$VGS_HOME/banks`` then.
 
 Legend: C channels, H W grid, T frames; float16 on disk.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from vgs_lib.errors import DataError
@@ -65,10 +65,13 @@ class Bank:
         for shard, first in enumerate(range(0, self.total, self.shard)):
             path = self.folder / f"{shard:05d}"
             items = range(first, min(self.total, first + self.shard))
-            if self._held(path) < len(items):  # a bank that grew has a last shard that is too short
-                with FileLock(self.folder / LOCK):  # another process may fill the same bank
-                    if self._held(path) < len(items):
-                        self._add(path, compute, items)
+            while self._held(path) < len(items):  # a bank that grew has a last shard that is too short
+                try:
+                    with FileLock(self.folder / LOCK, timeout=1):
+                        if self._held(path) < len(items):
+                            self._add(path, compute, items)
+                except Timeout:  # another process is at a shard of this bank
+                    yield Filling(self.name, items.start, self.total)
             yield Filling(self.name, items.stop, self.total)
 
     def _add(self, path: Path, compute: Callable[[range], Sequence[tuple[Tensor, ...]]], items: range) -> None:
