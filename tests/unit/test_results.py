@@ -1,6 +1,7 @@
 """The shipped results: the tables are those of the records, and the records those of today's conditions."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from vgs_lib.leaderboard_pages import experiment_page, systems_page
 from vgs_lib.recipes import SYSTEMS
 
 RESULTS = paths.results_folder()
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 THERE = [name for name in ("systems", *EXPERIMENTS) if (RESULTS / name).is_dir()]
 
 
@@ -61,3 +63,21 @@ def test_the_records_are_of_the_recipes_of_today(name):
             del plan[said], theirs[said]
         assert bool(plan.pop("num_classes")) == bool(theirs.pop("num_classes"))
         assert theirs == plan
+
+
+def test_the_readme_has_the_figures_of_the_records():
+    """Rows of systems: R@1 / R@10 with its interval, the other way, mAP@50, millions trained, steps."""
+    records = {r["system"]: r for r in leaderboard.read_records(RESULTS / "systems") if r["seed"] == 0}
+    section = README.split("### The systems of the documents")[1].split("## In Python")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) >= 12
+    for name, speech, pictures, precision, millions, steps in rows:
+        record = records[name.strip("| `")]
+        found = leaderboard.row(record)
+        low, high = (found[f"speech_to_image_r10_{end}"] for end in ("low", "high"))
+        share = lambda value: f"{value:.3f}".lstrip("0")
+        recalls = [" / ".join(share(found[f"{way}_{k}"]) for k in ("r1", "r10")) for way in leaderboard.WAYS]
+        assert (speech, pictures) == (f"{recalls[0]} [{share(low)}, {share(high)}]", recalls[1])
+        assert precision == share(found["speech_to_image_map50"])
+        assert (millions, steps.rstrip(" |")) == (f"{found['trained_parameters'] / 1e6:.1f}", f"{found['steps']:,}")
+    assert f"{len(records)} of the {len(SYSTEMS)} systems" in section or len(records) == len(SYSTEMS)
