@@ -9,6 +9,7 @@ import torch
 from tiny_training import losses_of, make_model, start
 
 from vgs_lib.errors import TrainingError
+from vgs_lib.recipes import SYSTEMS
 from vgs_lib.training import FitSettings, StepEvent
 from vgs_lib.training_state import learning_rate_factor, make_optimizer
 
@@ -197,45 +198,15 @@ def test_what_is_not_used_is_no_part_of_a_run():
     assert cyclic.keys() == (first - {"steps"}) | {"optimizer", "lowest_learning_rate", "cycle_steps"}
 
 
-# The settings of the documents' systems (batch sizes and epochs are of the data); ``100`` steps stand for an epoch.
-DOCUMENTS = {
-    "harwath2019": {
-        "optimizer": "sgd",
-        "momentum": 0.9,
-        "learning_rate": 1e-3,
-        "schedule": "step",
-        "decay_every": 30 * 100,
-        "decay_factor": 10,
-        "steps": 40 * 100,
-    },
-    "ni2018": {
-        "optimizer": "adam",
-        "learning_rate": 2.5e-4,
-        "schedule": "step",
-        "decay_every": 5 * 100,
-        "decay_factor": 2,
-    },
-    "zhang2020": {"optimizer": "adam", "betas": (0.5, 0.9), "learning_rate": 1e-4, "schedule": "constant"},
-    "tian2020": {"optimizer": "adam", "betas": (0.95, 0.999), "learning_rate": 1e-4, "weight_decay": 1e-5},
-    "merkx2019": {
-        "optimizer": "adam",
-        "learning_rate": 2e-4,
-        "schedule": "cyclic",
-        "lowest_learning_rate": 1e-6,
-        "cycle_steps": 4 * 100,
-    },
-    "chrupala2017": {"optimizer": "adam", "learning_rate": 2e-4, "gradient_clip": 2.0, "schedule": "constant"},
-    "DSCMR": {"optimizer": "adam", "learning_rate": 1e-4, "betas": (0.5, 0.999), "schedule": "constant"},
-}
-
-
-@pytest.mark.parametrize("name", list(DOCUMENTS))
-def test_the_settings_of_each_document_can_be_said(name):
-    settings = FitSettings(**{"weight_decay": 0.0, "gradient_clip": None, **DOCUMENTS[name]})
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_has_the_optimizer_and_the_rates_of_its_document(name):
+    """The values are in test_systems; here they become an optimizer, and rates that never exceed the document's."""
+    settings = SYSTEMS[name].fit
     made = make_optimizer(make_model(), settings)
-    assert isinstance(made, torch.optim.SGD if name == "harwath2019" else torch.optim.Adam)
-    assert not isinstance(made, torch.optim.AdamW)
-    assert all(0 < learning_rate_factor(step, settings) <= 1 for step in range(0, settings.steps, 50))
+    assert type(made) is (torch.optim.SGD if name.startswith("harwath2019") else torch.optim.Adam)
+    assert made.defaults["lr"] == settings.learning_rate
+    every = max(1, settings.steps // 97)
+    assert all(0 < learning_rate_factor(step, settings) <= 1 for step in range(0, settings.steps, every))
 
 
 def test_gradients_are_clipped():
