@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from vgs_lib.errors import DataError
 from vgs_lib.leaderboard import WAYS, one_of_each
@@ -85,21 +86,28 @@ def cost_figure(records: Sequence[Record], *, named: int = 6) -> Figure:
             style = {"color": COLOURS[number % len(COLOURS)], "marker": _MARKS[number % len(_MARKS)]}
             sides = np.maximum([values - ends[:, 0], ends[:, 1] - values], 0)
             axes.errorbar([cost(r) for r in rows], values, yerr=sides, linestyle="none", label=document, **style)
-        middle = np.sqrt(min(map(cost, records)) * max(map(cost, records)))
-        for place, record in enumerate(sorted(best, key=cost)):
-            right = cost(record) > middle  # names stay inside, above and below in turn
-            style = {"xytext": (-5 if right else 5, 5 - 12 * (place % 2)), "ha": "right" if right else "left"}
-            at = (cost(record), _mean(record))
-            axes.annotate(record["system"], at, textcoords="offset points", fontsize=7, **style)
+        _name(axes, [(cost(record), _mean(record), record["system"]) for record in best], list(map(cost, records)))
         axes.axhline(CHANCE, color="0.4", linestyle="--", label=f"chance ({CHANCE:g})")
         axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="recall at 10 among 1,000 scenes (share)", ylim=(0, None))
     panels[1].legend(fontsize=8)
     figure.suptitle("Recall at 10, mean of both ways, against size and steps", fontsize=11)
     return figure
+
+
+def _name(axes: Axes, points: Sequence[tuple[float, float, str]], along: Sequence[float]) -> None:
+    """Names beside points (x, y, name), towards the middle of all x ``along`` the axis, none over another."""
+    middle, lines = np.sqrt(min(along) * max(along)), {}
+    gap = 0.045 * max(y for _, y, _ in points)  # of two lines of text
+    for x, y, name in sorted(points, key=lambda point: -point[1]):
+        right = x > middle
+        lines[right] = min(y, lines.get(right, np.inf) - gap)
+        style = {"ha": "right" if right else "left", "va": "center", "fontsize": 7}
+        axes.annotate(name, (x, y), xytext=(x / 1.1 if right else x * 1.1, lines[right]), textcoords="data", **style)
 
 
 def terms_figure(records: Sequence[Record], terms: Sequence[str] = ("sampled", "semi_hard")) -> Figure:

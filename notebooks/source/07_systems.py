@@ -208,7 +208,7 @@ Markdown(published_table(bases))
 # %% [markdown]
 # **Without code:** find two systems that one document compares with one another on one data set, and that both have a record here. Is the order the same? Do the intervals allow to say so?
 #
-# Then look at all such pairs at once. A pair is *decided* where the 95 % interval of our difference does not contain 0. [Kendall's tau](glossary.md#kendalls-tau) is the share of pairs in the document's order less the share of the others: 1 for the same order, 0 for no relation.
+# Then look at all such pairs at once. A pair is *decided* where the 95 % interval of our difference does not contain 0. [Kendall's tau](glossary.md#kendalls-tau) is the share of pairs in the document's order less the share of the others: 1 for the same order, 0 for no relation. (zhang2020's picture networks are one here, so its rows put several orders of the document beside one pair of runs.)
 #
 # **Predict first.** The documents went through their data ten to 150 times, ours had ten minutes on two cores. In how many of ten pairs will the order be the same?
 
