@@ -79,6 +79,7 @@ def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="optimizer steps instead of a budget")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds, each a run of its own (default: 0)")
     parser.add_argument("--threads", type=int, help="of PyTorch (default: as many as there are cores)")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="of training (default: cpu)")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the records and tables")
     parser.add_argument("--time", action="store_true", help="train nothing; measure steps where they are not measured")
     parser.add_argument("--tables", action="store_true", help="train nothing; write the tables of the records anew")

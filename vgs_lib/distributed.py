@@ -6,7 +6,8 @@ Every process embeds its own part of the batch. Audio maps, the smaller side, ar
 gradient; each process scores its own images against every caption; the rows of S are gathered, again with
 their gradient. The backward of a gather sums over the processes, its exact adjoint, so when every process
 takes the same loss on S, the mean of the processes' parameter gradients is the gradient of that loss on the
-whole batch. Without a process group each function is the identity.
+whole batch. The batch normalisation of a picture network that is trained takes each process's own pictures, as usual;
+that of speech takes all. Without a process group each function is the identity.
 """
 
 from collections.abc import Callable, Iterable

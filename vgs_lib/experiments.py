@@ -53,11 +53,13 @@ class Experiment:
         return self.figure.startswith("unseen_")
 
     def comparable(self, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The records of this experiment's runs as it asks for them, with the minutes that most of them have."""
+        """The records of this experiment's runs as it asks for them, with the minutes and device that most have."""
+        key = lambda record: (record["conditions"]["minutes"], record["machine"].get("device"))
         timed = [record for record in records if not record["steps_were_asked_for"]]
         if not timed:
             return []
-        minutes = mode(record["conditions"]["minutes"] for record in timed)
+        minutes, device = mode(map(key, timed))
+        timed = [record for record in timed if key(record)[1] == device]
         asked = {plan.name: one.to_dict() for plan, one in self.runs(replace(Conditions(), minutes=minutes))}
         return [record for record in timed if record["conditions"] == asked.get(record["system"])]
 

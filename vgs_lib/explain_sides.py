@@ -32,9 +32,18 @@ class _Side(nn.Module):
         for module in self.encoder.modules():
             if hasattr(module, "inplace"):
                 module.inplace = False  # or the next module would overwrite a layer's activation
+        self.eval()
         kept = next(iter([*encoder.parameters(), *encoder.buffers()]), torch.zeros(()))
         # One value, the first parameter, for a method to find the device by.
         self.register_parameter("here", nn.Parameter(torch.zeros((), device=kept.device), requires_grad=False))
+
+    def train(self, mode: bool = True) -> "_Side":
+        """As usual, but for recurrent layers, which have no dropout: cuDNN has gradients of them in training only."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.RNNBase):
+                module.training = True
+        return self
 
     @property
     def device(self) -> torch.device:

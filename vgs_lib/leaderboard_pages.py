@@ -94,7 +94,8 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
 
 
 def _threads(made: Mapping[str, Any]) -> str:
-    return "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
+    threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
+    return f"{made['gpu']} and {threads}" if "gpu" in made else threads
 
 
 def _named(records: Sequence[Record]) -> str:

@@ -33,7 +33,7 @@ def draw_region(axes, picture: np.ndarray, heat: Tensor, mask: Tensor, threshold
         mask: ``[H, W]`` bool.
         threshold: a cosine.
     """
-    low, high = HEAT_RANGE
+    (low, high), heat = HEAT_RANGE, heat.detach().float().cpu()
     axes.imshow(viz.overlay(picture, ((heat - low) / (high - low)).numpy()))
     marked = localization.upsample(heat, tuple(mask.shape)) >= threshold
     for region, colour, line in ((mask, MASK, "--"), (marked, REGION, "-")):

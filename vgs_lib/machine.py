@@ -1,20 +1,52 @@
-"""What figures were made on."""
+"""What figures were made on, how exactly, and how long it took."""
 
 import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 
-def machine() -> dict[str, Any]:
-    """The processor, the threads of PyTorch, the device and the version of PyTorch."""
-    return {
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """The processor, the threads of PyTorch, the device with the name of a GPU, and the version of PyTorch."""
+    found = {
         "processor": _processor(),
         "threads": torch.get_num_threads(),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": device,
         "torch": torch.__version__,
     }
+    return found | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})
+
+
+def spent_on(device: str) -> Callable[[], float]:
+    """A clock, in seconds: of the processor, all threads together, or, where another device computes, of the wall.
+
+    The processor's is the same beside other work; of a GPU it knows nothing but the waiting.
+    """
+    if device == "cpu":
+        return time.process_time
+
+    def clock() -> float:
+        torch.accelerator.synchronize()  # what was asked for has been computed
+        return time.perf_counter()
+
+    return clock
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Products and convolutions of float32 as exact as they are, for figures, whatever training was allowed."""
+    before, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def _processor() -> str:

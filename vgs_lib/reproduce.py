@@ -7,13 +7,10 @@ A record is a JSON object in a folder, one for each system and seed; :mod:`vgs_l
 
 import json
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
-
-import torch
 
 from vgs_lib import __version__
 from vgs_lib.budgets import StepTimes
@@ -21,7 +18,7 @@ from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
 from vgs_lib.errors import TrainingError
 from vgs_lib.leaderboard import read_record
-from vgs_lib.machine import machine
+from vgs_lib.machine import exact_products, machine, spent_on
 from vgs_lib.model import DualEncoder
 from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Recipe
@@ -55,7 +52,8 @@ class Reproduction:
     """Trains and judges systems one after another; a run that was cut off goes on.
 
     benchmark: what they are trained on and judged by. runs: folder of the runs. records: folder of the records, one
-    JSON file each. others: folders of further records that a system may share its run with.
+    JSON file each. others: folders of further records that a system may share its run with. device: of training and
+    judging, "cpu", "cuda" or "mps"; step times and records of another device are not taken for those of this one.
     """
 
     def __init__(
@@ -66,10 +64,11 @@ class Reproduction:
         runs: Path,
         records: Path,
         others: Sequence[Path] = (),
+        device: str = "cpu",
     ):
         self.benchmark, self.conditions, self.runs, self.records = benchmark, conditions, Path(runs), Path(records)
-        self.others = others
-        self.times = StepTimes(self.records.parent / f"{self.records.name}-step-times.json", conditions)
+        self.others, self.device = others, device
+        self.times = StepTimes(self.records.parent / f"{self.records.name}-step-times.json", conditions, device)
 
     def record_file(self, name: str, seed: int) -> Path:
         """Where the record of a system and seed is kept."""
@@ -132,16 +131,17 @@ class Reproduction:
         steps = self._steps(study, recipe, seed, steps)
         plan = self._plan(recipe, steps=steps, seed=seed)
         prepared = study.prepare(plan)
-        history, seconds, begin, event = [], 0.0, time.process_time(), None
+        spent, settings = spent_on(self.device), replace(plan.fit, device=self.device)
+        history, seconds, begin, event = [], 0.0, spent(), None
         for event in fit(
-            prepared.model, prepared.batches, plan.loss, plan.fit, directory=folder / "run", should_stop=should_stop
+            prepared.model, prepared.batches, plan.loss, settings, directory=folder / "run", should_stop=should_stop
         ):
             if isinstance(event, ResumedEvent):
                 history = _read_history(folder, event.step)
                 seconds = history[-1]["seconds"]
             elif isinstance(event, StepEvent):
-                spent = seconds + time.process_time() - begin
-                history.append({"step": event.step, "loss": event.loss, "seconds": round(spent, 3), **event.extra})
+                line = {"step": event.step, "loss": event.loss, "seconds": round(seconds + spent() - begin, 3)}
+                history.append(line | event.extra)
                 stops = should_stop is not None and should_stop()
                 if stops or event.step == steps or is_due(event.step, plan.fit.checkpoint_every):
                     _write(folder / "history.json", history)  # before its checkpoint
@@ -189,7 +189,8 @@ class Reproduction:
         files = [file for folder in (self.records, *self.others) for file in sorted(folder.glob(f"*-{seed}.json"))]
         for file in files:
             record = read_record(file)
-            if record["steps_were_asked_for"] or record["conditions"] != self.conditions.to_dict():
+            ours = record["conditions"] == self.conditions.to_dict() and record["machine"]["device"] == self.device
+            if record["steps_were_asked_for"] or not ours:
                 continue
             same = record.get("benchmark", "scenes") == self.benchmark.name
             if same and all(plan[key] == record["plan"][key] for key in what):
@@ -250,20 +251,9 @@ class Reproduction:
             "figures": self.benchmark.judge(model),
             "untrained": self.benchmark.untrained(plan),
             "history": thinned(history),
-            "machine": machine(),
+            "machine": machine(self.device),
             "vgs_lib": __version__,
         }
-
-
-@contextmanager
-def exact_products() -> Iterator[None]:
-    """Products of float32 matrices as exact as they are, for figures, whatever training was allowed."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def parameters_of(model: DualEncoder) -> dict[str, int]:

@@ -48,7 +48,8 @@ def rerank(reranker: Reranker, maps: Maps, *, k: int, way: str) -> tuple[Tensor,
     candidates = before.topk(min(k, before.shape[1]), dim=1).indices
     queries = torch.arange(len(before), device=before.device)[:, None].expand_as(candidates)
     pair = (candidates, queries) if way == WAYS[0] else (queries, candidates)
-    return before, _reorder(before, pair_scores(reranker.eval(), maps, *pair), candidates)
+    reranker = reranker.eval().to(maps.image.device)
+    return before, _reorder(before, pair_scores(reranker, maps, *pair), candidates)
 
 
 def figures(reranker: Reranker, maps: Maps, *, k: int = 10, seed: int = 0, ks=(1, 5)) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def fit_reranker(
     Raises :class:`TrainingError` where a query has fewer impostors than ``candidates`` asks for.
     """
     chosen = settings or RerankSettings()
+    reranker.to(train.image.device)
     optimizer = torch.optim.AdamW(reranker.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, chosen.steps)
     impostors = [_hardest(train, way, chosen) for way in WAYS]

@@ -156,10 +156,11 @@ class PictureSearch:
     @torch.inference_mode()
     def _best(self, audio_map: Tensor, ids: np.ndarray, num_best: int, started: float) -> Found:
         ids = np.sort(ids)
-        length = torch.tensor([audio_map.shape[1]])
+        audio_map = audio_map.to(self.image_maps.device)
+        length = torch.tensor([audio_map.shape[1]], device=audio_map.device)
         score = lambda maps: similarity.score_matrix(maps.float(), audio_map[None], length, kind=self.score)[:, 0]
         scores = torch.cat([score(self.image_maps[part]) for part in torch.from_numpy(ids).split(_PART)])
-        best, order = scores.topk(min(num_best, len(ids)))
+        best, order = (x.cpu() for x in scores.topk(min(num_best, len(ids))))
         return Found(ids[order.numpy()], best.numpy(), time.perf_counter() - started)
 
 

@@ -4,7 +4,8 @@
         ...
 
 Everything random in a step is a function of (seed, step), and so is its batch: a run that is stopped, or
-killed with SIGKILL, goes on from its last checkpoint with exactly the losses it would have had. accelerate
+killed with SIGKILL, goes on from its last checkpoint with exactly the losses it would have had; on a GPU, whose
+sums come in no fixed order, up to their rounding. accelerate
 chooses the device, the precision and, under ``accelerate launch`` or ``torchrun``, the process group.
 
 Shape legend: B pairs.
@@ -18,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from vgs_lib import distributed
 from vgs_lib.data.loading import Batch, BatchSource, iterate
+from vgs_lib.devices import accelerator_for
 from vgs_lib.errors import TrainingError
 from vgs_lib.seeds import seed_for, seeded
 from vgs_lib.training_events import (
@@ -62,6 +62,8 @@ __all__ = [
     "load_best",
     "score_loss",
 ]
+
+MOST_SKIPPED = 30  # steps one after another: float16 begins with a scale that about 16 halvings bring down to 1
 
 Loss = Callable[[nn.Module, Batch, int, torch.Generator], tuple[Tensor, Mapping[str, float]]]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
@@ -109,14 +111,14 @@ class _Run:
     ):
         self.model, self.batches, self.loss, self.settings = model, batches, loss, settings
         self.evaluate, self.directory = evaluate, directory
-        self.step, self.saved_step, self.best = 0, -1, None
+        self.step, self.saved_step, self.skipped, self.best = 0, -1, 0, None
         self.folder: RunFolder | None = None
         self.step_seconds: deque[float] = deque(maxlen=50)
 
     def events(self, should_stop: Callable[[], bool]) -> Iterator[Event]:
         settings, was_training = self.settings, self.model.training
         self.started = time.monotonic()
-        self.accelerator = _accelerator(settings)
+        self.accelerator = accelerator_for(settings)
         try:
             yield from self._set_up()
             batches = iterate(
@@ -197,6 +199,7 @@ class _Run:
             self.accelerator.backward(value)
         norm = self._clip()
         self.optimizer.step()
+        self._check_scale()
         distributed.broadcast_statistics(self.model)
         self.step += 1
         self.step_seconds.append(time.monotonic() - begin)
@@ -220,6 +223,15 @@ class _Run:
         if self.settings.gradient_clip is not None:
             nn.utils.clip_grads_with_norm_(self.parameters, self.settings.gradient_clip, norm)
         return float(norm)
+
+    def _check_scale(self) -> None:
+        """Float16 skips a step whose gradients overflow and halves its scale; a run that only skips learns nothing."""
+        self.skipped = self.skipped + 1 if getattr(self.optimizer, "step_was_skipped", False) else 0
+        if self.skipped > MOST_SKIPPED:
+            raise TrainingError(
+                f"step {self.step + 1}: the gradients were not finite in {self.skipped} steps one after another; try a "
+                "lower learning rate, or precision='bf16' or 'no'"
+            )
 
     def _evaluate(self) -> EvaluationEvent:
         self.model.eval()
@@ -253,26 +265,6 @@ class _Run:
         distributed.wait()
         self.saved_step = self.step
         yield CheckpointEvent(self.step, self.folder.step_file(self.step))
-
-
-def _accelerator(settings: FitSettings) -> Accelerator:
-    """An Accelerator for these settings, also where another was made before (a notebook's second run)."""
-    cpu = settings.device == "cpu"
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device: 'cuda' was asked for, but PyTorch finds no CUDA device; use device='cpu'")
-    if settings.device == "mps" and not torch.backends.mps.is_available():
-        raise TrainingError("device: 'mps' was asked for, but PyTorch finds none; use device='cpu'")
-    # accelerate keeps device and precision once per process and refuses others until its state is cleared.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(cpu=cpu, mixed_precision=settings.precision)
-    if settings.device not in (None, accelerator.device.type):
-        raise TrainingError(
-            f"device: {settings.device!r} was asked for, but accelerate chose {accelerator.device.type!r}; "
-            "unset the ACCELERATE_* environment variables"
-        )
-    if settings.precision == "fp16" and accelerator.device.type == "cpu":
-        raise TrainingError("precision: 'fp16' needs a GPU; use 'bf16' or 'no' on the CPU")
-    return accelerator
 
 
 def _settings_of(thing: Any) -> Any:

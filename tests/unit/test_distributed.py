@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,37 +19,48 @@ from vgs_lib.training import FitSettings, StepEvent, fit, score_loss
 TINY = Path(__file__).with_name("tiny_training.py")
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    """What each of two processes found: (figures, tensors)."""
-    folder = tmp_path_factory.mktemp("two")
+def run_two(*command: str, **more: str) -> list[str]:
+    """What each of two processes printed; all must end well."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     processes = []
-    for rank in (0, 1):
+    for rank in ("0", "1"):
         environment = {
             **os.environ,
             "PYTHONPATH": str(TINY.parents[2]),
             "OMP_NUM_THREADS": "1",
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
+            "RANK": rank,
+            "LOCAL_RANK": rank,
             "WORLD_SIZE": "2",
             "LOCAL_WORLD_SIZE": "2",
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
+            **more,
         }
-        command = [sys.executable, str(TINY), "several", str(folder), str(rank)]
+        asked = [part.replace("RANK", rank) for part in command]
         processes.append(
-            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            subprocess.Popen(
+                [sys.executable, *asked], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
         )
+    printed = []
     try:
         for process in processes:
             output, _ = process.communicate(timeout=300)
             assert process.returncode == 0, output
+            printed.append(output)
     finally:
         for process in processes:
             process.kill()
+    return printed
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What each of two processes found: (figures, tensors)."""
+    folder = tmp_path_factory.mktemp("two")
+    run_two(str(TINY), "several", str(folder), "RANK")
     return [
         (json.loads((folder / f"{rank}.json").read_text()), load_file(folder / f"{rank}.safetensors"))
         for rank in (0, 1)
@@ -110,3 +122,12 @@ def test_without_a_process_group_nothing_changes():
     assert distributed.broadcast_object("x") == "x"
     assert distributed.from_main(lambda: 5) == 5
     assert distributed.mean_over_processes(torch.tensor(2.5)) == 2.5
+
+
+def test_the_train_command_ends_well_in_two_processes(tiny_home, tmp_path):
+    """Both fill the banks in turn, then the main one alone chooses the threshold and saves the model."""
+    shutil.copytree(tiny_home / "stamps", tmp_path / "stamps")
+    script = str(TINY.with_name("tiny_train_command.py"))
+    main, other = run_two(script, str(tmp_path / "out"), VGS_HOME=str(tmp_path))
+    assert f"Saved {tmp_path / 'out/model'}" in main and "Saved" not in other
+    assert (tmp_path / "out/model/model.json").is_file()

@@ -182,10 +182,10 @@ def test_a_damaged_record_of_another_comparison_is_named(world, tmp_path):
 
 def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
     one = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=1, words_first=0.25))
-    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most: {1: 2.0, 4: 6.0}[most])
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most, device: {1: 2.0, 4: 6.0}[most])
     monkeypatch.setattr("vgs_lib.reproduce.fit", lambda *args, **kwargs: iter(()))
     list(one.measure(SYSTEM))
-    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args: 1e-9)  # what was measured stays
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args, **device: 1e-9)  # what was measured stays
     list(one.run(SYSTEM))
     assert one.num_steps(SYSTEM.name, 0) == 24  # 2 * 60 / (0.25 * 2 + 0.75 * 6)
     kept = StepTimes(tmp_path / "records-a-step-times.json", one.conditions)
@@ -196,7 +196,7 @@ def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
 
 def test_a_system_that_does_not_differ_takes_the_record_of_its_twin(world, tmp_path, monkeypatch):
     one = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=0.1))
-    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args: 4.0)
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args, **device: 4.0)
     list(one.run(recipe("zhang2020-vgg19-5")))
     assert list(one.run(recipe("zhang2020-resnet50-5"))) == []
     first, twin = (json.loads(one.record_file(f"zhang2020-{name}-5", 0).read_text()) for name in ("vgg19", "resnet50"))
@@ -223,7 +223,7 @@ def test_damaged_step_times_are_named(tmp_path, text):
 
 
 def test_two_processes_that_measure_keep_each_others_times(tmp_path, monkeypatch):
-    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most: float(most))
+    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda study, plan, most, device: float(most))
     one, other = (StepTimes(tmp_path / "times.json", CONDITIONS) for _ in range(2))  # both before either measures
     one.measure("a", None, SYSTEM)
     other.measure("b", None, SYSTEM)

@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,9 +24,11 @@ from vgs_lib.data.manifest_check import UNREADABLE
 from vgs_lib.data.scene_batches import SceneBatches
 from vgs_lib.data.scenes import SPLITS, Scenes
 from vgs_lib.data.stamps import Stamps
+from vgs_lib.devices import on_cpu
 from vgs_lib.errors import CheckpointError, DataError, DeviceError, ImageError, TrainingError
 from vgs_lib.evaluation import Trial, trial_of
 from vgs_lib.evaluation import evaluate as figures_of
+from vgs_lib.machine import exact_products
 from vgs_lib.manifest_study import ManifestStudy
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
@@ -35,7 +37,15 @@ from vgs_lib.safe_files import write_atomically
 from vgs_lib.scene_study import SceneStudy, fitted
 from vgs_lib.seeds import seeded
 from vgs_lib.study import FIRST_WORDS, Prepared
-from vgs_lib.training import CheckpointEvent, EvaluationEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
+from vgs_lib.training import (
+    CheckpointEvent,
+    EvaluationEvent,
+    ResumedEvent,
+    StepEvent,
+    StoppedEvent,
+    fit,
+    load_best,
+)
 
 VALIDATION_SCENES = 200  # while training
 CALIBRATION_SCENES = 500  # for the threshold, after it
@@ -50,15 +60,14 @@ def train(chosen: argparse.Namespace) -> int:
     plan = _plan(chosen, study and study.base)
     out = chosen.out or Path("runs") / plan.name
     begin, earlier = time.monotonic(), _read_minutes(out)
-    _check_device(plan.fit.device)
+    check_device(plan.fit.device)
     quick_products(plan.fit.device)
-    processes = PartialState(cpu=plan.fit.device == "cpu")
+    processes = PartialState(cpu=on_cpu(plan.fit.device))
     prepared = study.prepare(plan) if study else _on_stamps(plan)
     model, batches = prepared.model, prepared.batches
-    if processes.is_main_process:
-        if study:
-            print(study.said)
-        _show(batches.fill())
+    if processes.is_main_process and study:
+        print(study.said)
+    _show(batches.fill(), quiet=not processes.is_main_process)  # all of them: who waits at a barrier is given up
     processes.wait_for_everyone()
     reason, settings = None, plan.fit
     if settings.max_seconds is not None:  # filling counts too
@@ -70,7 +79,7 @@ def train(chosen: argparse.Namespace) -> int:
             _write_minutes(out, minutes)
         return minutes
 
-    events = fit(model, batches, plan.loss, settings, evaluate=prepared.evaluate, directory=out / "run")
+    events = fit(model, batches, plan.loss, settings, evaluate=exactly(prepared.evaluate), directory=out / "run")
     with tqdm(total=plan.fit.steps, desc="train", unit="step", disable=not processes.is_main_process) as bar:
         for event in events:
             if isinstance(event, ResumedEvent):
@@ -85,6 +94,8 @@ def train(chosen: argparse.Namespace) -> int:
             elif isinstance(event, StoppedEvent):
                 reason = event.reason
     minutes = record_minutes()
+    processes.wait_for_everyone()
+    processes.destroy_process_group()  # what is left is the main one's alone, and may take longer than a barrier waits
     if not processes.is_main_process:
         return 0
     if reason:
@@ -93,7 +104,7 @@ def train(chosen: argparse.Namespace) -> int:
     if plan.fit.keep_best:
         best = load_best(model, out / "run")
         print(f"The weights of step {best.step} are the best by {plan.fit.keep_best}.")
-    extra = ({} if isinstance(study, ManifestStudy) else calibration(model, Stamps.open())) | {
+    extra = ({} if isinstance(study, ManifestStudy) else exactly(calibration)(model, Stamps.open())) | {
         "seed": plan.fit.seed,
         "threads": torch.get_num_threads(),
     }
@@ -103,7 +114,7 @@ def train(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _check_device(device: str | None) -> None:
+def check_device(device: str | None) -> None:
     """:class:`DeviceError` if PyTorch finds no such device here."""
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device in there and not there[device]():
@@ -118,6 +129,11 @@ def quick_products(device: str | None) -> None:
     """
     gpu = device != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
     torch.set_float32_matmul_precision("high" if gpu else "medium")
+
+
+def exactly(function: Callable | None) -> Callable | None:
+    """The function with exact products, whatever training is allowed; None for none."""
+    return None if function is None else exact_products()(function)
 
 
 def _study(chosen: argparse.Namespace) -> ManifestStudy | SceneStudy | None:
@@ -167,11 +183,12 @@ def _plan(chosen: argparse.Namespace, base: Recipe | None = None) -> Recipe:
     return replace(plan, fit=replace(plan.fit, **{k: v for k, v in asked.items() if v is not None}))
 
 
-def _show(events: Iterable[Filling]) -> None:
-    """Follow the filling of banks, with a bar for each."""
+def _show(events: Iterable[Filling], *, quiet: bool = False) -> None:
+    """Follow the filling of banks, with a bar for each or none."""
     with Bars("item") as bars:
         for event in events:
-            bars.show(event.name, event.done, event.total)
+            if not quiet:
+                bars.show(event.name, event.done, event.total)
 
 
 def _validate(model: DualEncoder, trials: dict[str, Trial]) -> dict[str, float]:
@@ -226,7 +243,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
     """Print the figures of a checkpoint on a split; with ``--json`` the last line is one JSON object."""
     if chosen.card and chosen.split in SPLITS and chosen.scenes != CARD_SCENES:
         raise DataError(f"--scenes {chosen.scenes}: a card holds figures of {CARD_SCENES} scenes; leave out --card")
-    _check_device(chosen.device)
+    check_device(chosen.device)
     threshold = _extra(chosen.checkpoint).get("threshold")
     model = load_model(chosen.checkpoint, device=chosen.device)
     if threshold is None and not model.pooled and not chosen.split.startswith("validation"):

@@ -1,6 +1,7 @@
 """``python -m vgs_lib reproduce``: train the systems of the documents under equal conditions, and their tables."""
 
 import argparse
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from vgs_lib import leaderboard, paths
 from vgs_lib.attribute_benchmark import AttributeBenchmark
 from vgs_lib.commands.bars import Bars
-from vgs_lib.commands.models import quick_products
+from vgs_lib.commands.models import check_device, quick_products
 from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
 from vgs_lib.data.stamps import Stamps
@@ -33,6 +34,10 @@ MINUTES = 10.0  # of training for each system
 
 def run(chosen: argparse.Namespace) -> int:
     """Train what has no record yet, one system after another, and write the tables anew after each."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainingError(
+            "reproduce: found several processes, expected one, whose budget it is; run it without a launcher"
+        )
     one = experiment(chosen.experiment) if chosen.experiment else None
     if one and chosen.names:
         raise TrainingError(f"--experiment {one.name}: found names of systems too, expected one of both")
@@ -44,7 +49,8 @@ def run(chosen: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise TrainingError(f"{option} {value}: expected 1 or more")
     torch.set_num_threads(chosen.threads or torch.get_num_threads())
-    quick_products(None)
+    check_device(chosen.device)
+    quick_products(chosen.device)
     minutes = chosen.budget or (one.minutes if one else MINUTES)
     conditions = replace(Conditions(), minutes=minutes)
     runs = one.runs(conditions) if one else [(recipe(name), conditions) for name in chosen.names or SYSTEMS]
@@ -56,7 +62,12 @@ def run(chosen: argparse.Namespace) -> int:
         folder = paths.runs() / (f"reproduce-{name}" if one else "reproduce")
         others = [chosen.out / other for other in ("systems", *EXPERIMENTS) if other != name]
         for plan, equal in runs:
-            yield Reproduction(benchmark, equal, runs=folder, records=chosen.out / name, others=others), plan
+            yield (
+                Reproduction(
+                    benchmark, equal, runs=folder, records=chosen.out / name, others=others, device=chosen.device
+                ),
+                plan,
+            )
 
     if chosen.time:
         return _measure(jobs)

@@ -39,20 +39,33 @@ def speech_key(encoder) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()
+def picture_features(encoder, pictures: Tensor) -> list[tuple[Tensor, ...]]:
+    """The frozen maps [C, H, W] of each picture, uint8 [B, 3, H, W], in float16 on the CPU, wherever the encoder is."""
+    maps = encoder.features(pictures.to(_device_of(encoder)).float() / 255)
+    return [tuple(level[n].half().cpu() for level in maps) for n in range(len(pictures))]
+
+
 def speech_features(encoder, waveforms: Sequence[Tensor], *, batch_size: int = 32) -> list[Tensor]:
     """What :class:`Batch` takes for each waveform [N]: frozen hidden states or front-end features, [C, T] each.
 
-    Waveforms of like length are encoded together, so that little is spent on padding.
+    Waveforms of like length are encoded together, so that little is spent on padding. Frozen states are computed where
+    the encoder is; all come back on the CPU.
     """
-    compute: Callable = (
-        encoder.features if getattr(encoder, "backbone_frozen", False) else lambda x, lengths: (x, lengths)
-    )
+    frozen = getattr(encoder, "backbone_frozen", False)
+    compute: Callable = encoder.features if frozen else lambda x, lengths: (x, lengths)
+    device = _device_of(encoder) if frozen else torch.device("cpu")
     order = sorted(range(len(waveforms)), key=lambda i: len(waveforms[i]))
     found: list[Tensor] = [torch.empty(0)] * len(waveforms)
     with torch.no_grad():
         for first in range(0, len(order), batch_size):
             few = order[first : first + batch_size]
-            states, lengths = compute(*features_at_16k(encoder.front_end, [waveforms[i] for i in few]))
+            heard = features_at_16k(encoder.front_end, [waveforms[i] for i in few])
+            states, lengths = (x.cpu() for x in compute(*(x.to(device) for x in heard)))
             for row, i in enumerate(few):
                 found[i] = states[row, :, : lengths[row]].clone()
     return found
+
+
+def _device_of(encoder) -> torch.device:
+    return next((tensor.device for tensor in (*encoder.parameters(), *encoder.buffers())), torch.device("cpu"))

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from vgs_lib.data.banks import Bank, Filling
 from vgs_lib.data.classes import Names, names_of
-from vgs_lib.data.features import picture_key, speech_features, speech_key
+from vgs_lib.data.features import picture_features, picture_key, speech_features, speech_key
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scene_batches import VERSION
 from vgs_lib.data.scenes import Scenes
@@ -118,8 +118,7 @@ class HeldOut:
         for first in range(items.start, items.stop, BATCH):
             few = range(first, min(items.stop, first + BATCH))
             pictures = torch.from_numpy(np.stack([self.scenes[i].picture for i in few])).permute(0, 3, 1, 2)
-            maps = model.image_encoder.features(pictures.to(model.device).float() / 255)
-            found += [tuple(level[n].half().cpu() for level in maps) for n in range(len(few))]
+            found += picture_features(model.image_encoder, pictures)
         return found
 
     def _speech_features(self, model: DualEncoder, items: range) -> list[Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from vgs_lib.audio import SAMPLE_RATE, read_speech
 from vgs_lib.data.banks import SHARD, Bank, Filling
 from vgs_lib.data.catalogue import read_picture
-from vgs_lib.data.features import blanked, picture_key, speech_features
+from vgs_lib.data.features import blanked, picture_features, picture_key, speech_features
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.manifest import Manifest
 from vgs_lib.data.manifest_splits import Lines
@@ -97,9 +97,7 @@ class ManifestLines:
         found = []
         for first in range(items.start, items.stop, AT_ONCE):
             few = range(first, min(items.stop, first + AT_ONCE))
-            pictures = torch.stack([self.picture(place) for place in few]).float() / 255
-            maps = self.image_encoder.features(pictures)
-            found += [tuple(level[n].half() for level in maps) for n in range(len(few))]
+            found += picture_features(self.image_encoder, torch.stack([self.picture(place) for place in few]))
         trim()
         return found
 

@@ -23,7 +23,7 @@ from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.data import backgrounds
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.banks import Bank, Filling
-from vgs_lib.data.features import picture_key, speech_features, speech_key
+from vgs_lib.data.features import picture_features, picture_key, speech_features, speech_key
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import generator
 from vgs_lib.data.stamps import BUILD, Concept, Stamps
@@ -205,9 +205,7 @@ class SoundBatches:
         found = []
         for first in range(items.start, items.stop, FEW):
             pictures = [self._picture(*self._item(i)) for i in items[first - items.start :][:FEW]]
-            with torch.no_grad():
-                maps = self.image_encoder.features(torch.stack(pictures).float() / 255)
-            found += [tuple(level[n].half() for level in maps) for n in range(len(pictures))]
+            found += picture_features(self.image_encoder, torch.stack(pictures))
         return found
 
     def _sound_features(self, items: range) -> list[tuple[Tensor, ...]]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.banks import Bank, Filling
 from vgs_lib.data.classes import Names, class_numbers, names_of
-from vgs_lib.data.features import blanked, picture_key, speech_features, speech_key
+from vgs_lib.data.features import blanked, picture_features, picture_key, speech_features, speech_key
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import Scenes, generator
 from vgs_lib.data.voices import voice
@@ -163,8 +163,7 @@ class SceneBatches:
         for first in range(items.start, items.stop, 32):
             few = range(first, min(items.stop, first + 32))
             pictures = torch.from_numpy(np.stack([self.scenes[i].picture for i in few])).permute(0, 3, 1, 2)
-            maps = self.image_encoder.features(pictures.float() / 255)
-            found += [tuple(level[n].half() for level in maps) for n in range(len(few))]
+            found += picture_features(self.image_encoder, pictures)
         return found
 
     def _speaker(self, index: int, take: int) -> str | None:

@@ -60,8 +60,10 @@ class RecurrentLayer(nn.Module):
 
     @staticmethod
     def _run(rnn: nn.Module, x: Tensor) -> Tensor:
-        # torch keeps the state in the type of the input: hundreds of steps need more than bfloat16
-        return rnn(x.permute(2, 0, 1).to(rnn.weight_ih_l0.dtype).contiguous())[0].permute(1, 2, 0)
+        # torch keeps the state in the type of the input, and CUDA's autocast would make that float16: hundreds of steps
+        # need more
+        with torch.autocast("cuda", enabled=False):
+            return rnn(x.permute(2, 0, 1).to(rnn.weight_ih_l0.dtype).contiguous())[0].permute(1, 2, 0)
 
 
 class FramePool(nn.Module):

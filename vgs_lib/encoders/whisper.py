@@ -18,7 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgs_lib.audio import WhisperLogMel
-from vgs_lib.encoders.layers import SpeechHead, apply_mask, by_length, check_lengths, halve, padding_mask
+from vgs_lib.encoders.layers import (
+    MaskedBatchNorm,
+    SpeechHead,
+    apply_mask,
+    by_length,
+    check_lengths,
+    halve,
+    padding_mask,
+)
 from vgs_lib.encoders.wheels import read_ctranslate2
 from vgs_lib.errors import DownloadError
 
@@ -224,6 +232,8 @@ class PretrainedSpeech(nn.Module):
 
     def project(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The trained part: hidden [B, L C, T'] (any float type) and lengths' to A [B, D, T''], lengths''."""
+        if self.training and any(isinstance(module, MaskedBatchNorm) for module in self.head.modules()):
+            return self._project(hidden, lengths)  # whose statistics are those of all captions together
         return by_length(self._project, hidden, lengths)
 
     def _project(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
