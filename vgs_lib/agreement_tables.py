@@ -44,10 +44,9 @@ def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]
 def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
     """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained.
 
-    Only records that are :meth:`comparable <vgs_lib.experiments.Experiment.comparable>` count.
+    records: comparable ones (:meth:`vgs_lib.experiments.Experiment.comparable`).
     """
-    equal = one.comparable(records)
-    found = [pair for claim in one.claims if (pair := compared(equal, *claim, one.figure))]
+    found = [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
     if not found:
         return ""
     ours = f"our difference of {NAMES[one.figure]}"

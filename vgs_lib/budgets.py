@@ -46,8 +46,10 @@ class StepTimes:
             raise DataError(message) from error
 
     def __contains__(self, name: str) -> bool:
-        kept = self.times.get(name, {"machine": {}})
-        return (kept.get("conditions"), kept["machine"].get("device")) == (self.conditions.digest, self.device)
+        if name not in self.times:
+            return False
+        kept = self.times[name]
+        return (kept["conditions"], kept["machine"]["device"]) == (self.conditions.digest, self.device)
 
     def measure(self, name: str, study: Study, plan: Recipe) -> None:
         """Take the time of a few steps of ``plan``, whose banks are filled, and keep it."""

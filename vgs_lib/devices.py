@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from vgs_lib import distributed
-from vgs_lib.errors import TrainingError
+from vgs_lib.errors import DeviceError, TrainingError
 from vgs_lib.training_events import FitSettings
 
 
@@ -42,3 +42,10 @@ def on_cpu(device: str | None) -> bool:
     accelerate has to be told, or several processes without a GPU would know nothing of one another.
     """
     return device == "cpu" or (device is None and not torch.accelerator.is_available())
+
+
+def check_device(device: str | None) -> None:
+    """:class:`DeviceError` if PyTorch finds no such device here."""
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device in there and not there[device]():
+        raise DeviceError(f"--device {device}: PyTorch finds no such device on this machine; use --device cpu")

@@ -54,7 +54,7 @@ class Experiment:
 
     def comparable(self, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The records of this experiment's runs as it asks for them, with the minutes and device that most have."""
-        key = lambda record: (record["conditions"]["minutes"], record["machine"].get("device"))
+        key = lambda record: (record["conditions"]["minutes"], record["machine"]["device"])
         timed = [record for record in records if not record["steps_were_asked_for"]]
         if not timed:
             return []

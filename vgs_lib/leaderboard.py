@@ -69,8 +69,9 @@ def read_record(file: Path) -> dict[str, Any]:
 def comparable(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The records of the conditions and the device that most have, without those whose steps were asked for."""
     timed = [record for record in records if not record["steps_were_asked_for"]]
-    keys = [json.dumps([record["conditions"], record["machine"].get("device")], sort_keys=True) for record in timed]
-    return [record for record, key in zip(timed, keys, strict=True) if key == mode(keys)]
+    keys = [json.dumps([record["conditions"], record["machine"]["device"]], sort_keys=True) for record in timed]
+    usual = mode(keys) if keys else None
+    return [record for record, key in zip(timed, keys, strict=True) if key == usual]
 
 
 def one_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -88,7 +88,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     theirs = f"On other data the document found: {one.found} ({one.source})"
     order = [part.recipe.name for part in one.parts]
     parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
-    if claims := claims_table(records, one):
+    if claims := claims_table(equal, one):
         parts += ["## Its claims here", claims]
     return "\n\n".join(parts) + "\n"
 

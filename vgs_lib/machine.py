@@ -36,6 +36,16 @@ def spent_on(device: str) -> Callable[[], float]:
     return clock
 
 
+def quick_products(device: str | None) -> None:
+    """Let products of float32 matrices take the machine's quick way while training.
+
+    On a CPU that is oneDNN instead of the BLAS of the build: up to 2.5 times quicker where the latter has no kernel for
+    the processor; where the processor multiplies bfloat16 it may use that. On a GPU it is TF32. Never for figures.
+    """
+    gpu = device != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
+    torch.set_float32_matmul_precision("high" if gpu else "medium")
+
+
 @contextmanager
 def exact_products() -> Iterator[None]:
     """Products and convolutions of float32 as exact as they are, for figures, whatever training was allowed."""

@@ -86,7 +86,8 @@ class Reproduction:
             return None
         try:
             kept = json.loads(file.read_text(encoding="utf-8"))
-            return {key: kept[key] for key in ("steps", "asked", "conditions")} | {"plan": kept.get("plan")}
+            found = {key: kept[key] for key in ("steps", "asked", "conditions")}
+            return found | {key: kept.get(key) for key in ("plan", "device")}  # which the first version did not write
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TrainingError(f"{file}: damaged ({error!r}); delete {file.parent} to start anew") from error
 
@@ -163,7 +164,7 @@ class Reproduction:
         """The steps of the run: as asked, as the run says that is there, or as many as the budget holds."""
         kept, folder = self._kept(recipe.name, seed), self._folder(recipe.name, seed)
         if kept is not None:
-            self._check(folder, kept["conditions"])
+            self._check(folder, kept["conditions"], kept["device"] or self.device)
             if kept["plan"] is not None:
                 self._check_plan(folder, kept["plan"], recipe, seed, kept["steps"])
             if steps not in (None, kept["steps"]):
@@ -176,6 +177,7 @@ class Reproduction:
             steps = self.times.steps(recipe.name)
         plan = self._plan(recipe, steps=steps, seed=seed).to_dict()
         kept = {"steps": steps, "asked": asked, "conditions": self.conditions.to_dict(), "plan": plan}
+        kept["device"] = self.device
         _write(folder / "steps.json", kept)
         return steps
 
@@ -199,10 +201,10 @@ class Reproduction:
                 return record | {"system": recipe.name, "plan": record["plan"] | said} | other
         return None
 
-    def _check(self, where: Path, conditions: dict[str, Any]) -> None:
-        """:class:`TrainingError` if something there was made under other conditions."""
-        ours = self.conditions.to_dict()
-        if other := sorted(key for key in ours | conditions if ours.get(key) != conditions.get(key)):
+    def _check(self, where: Path, conditions: dict[str, Any], device: str) -> None:
+        """:class:`TrainingError` if something there was made under other conditions or on another device."""
+        ours, theirs = self.conditions.to_dict() | {"device": self.device}, conditions | {"device": device}
+        if other := sorted(key for key in ours | theirs if ours.get(key) != theirs.get(key)):
             raise TrainingError(
                 f"{where}: made under other conditions ({', '.join(other)}); delete it, or choose another --out folder "
                 "and another VGS_RUNS"
@@ -211,7 +213,7 @@ class Reproduction:
     def _check_record(self, file: Path, recipe: Recipe, seed: int, steps: int | None) -> None:
         """:class:`TrainingError` if the record there is of other conditions, of another recipe or of other steps."""
         record = read_record(file)
-        self._check(file, record["conditions"])
+        self._check(file, record["conditions"], record["machine"]["device"])
         self._check_plan(file, record["plan"], recipe, seed, record["steps"])
         if steps is None and record["steps_were_asked_for"]:
             raise TrainingError(

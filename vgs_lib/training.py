@@ -226,7 +226,7 @@ class _Run:
 
     def _check_scale(self) -> None:
         """Float16 skips a step whose gradients overflow and halves its scale; a run that only skips learns nothing."""
-        self.skipped = self.skipped + 1 if getattr(self.optimizer, "step_was_skipped", False) else 0
+        self.skipped = self.skipped + 1 if self.optimizer.step_was_skipped else 0
         if self.skipped > MOST_SKIPPED:
             raise TrainingError(
                 f"step {self.step + 1}: the gradients were not finite in {self.skipped} steps one after another; try a "

@@ -30,7 +30,7 @@ def record_of(system, seed, r10, pointing=0.5):
         "parameters": {"trained": 12345, "all": 99999},
         "figures": figures,
         "conditions": Conditions().to_dict(),
-        "machine": {"threads": 2, "processor": "x", "torch": "2"},
+        "machine": {"threads": 2, "processor": "x", "torch": "2", "device": "cpu"},
     }
 
 

@@ -48,5 +48,5 @@ def record(
             "ranks": {way: [float(draw.randint(1, worst)) for _ in range(queries)] for way in WAYS},
         },
         "history": history,
-        "machine": {"threads": 2, "processor": "x", "torch": "2"},
+        "machine": {"threads": 2, "processor": "x", "torch": "2", "device": "cpu"},
     }

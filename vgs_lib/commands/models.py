@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,11 +24,11 @@ from vgs_lib.data.manifest_check import UNREADABLE
 from vgs_lib.data.scene_batches import SceneBatches
 from vgs_lib.data.scenes import SPLITS, Scenes
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.devices import on_cpu
-from vgs_lib.errors import CheckpointError, DataError, DeviceError, ImageError, TrainingError
+from vgs_lib.devices import check_device, on_cpu
+from vgs_lib.errors import CheckpointError, DataError, ImageError, TrainingError
 from vgs_lib.evaluation import Trial, trial_of
 from vgs_lib.evaluation import evaluate as figures_of
-from vgs_lib.machine import exact_products
+from vgs_lib.machine import exact_products, quick_products
 from vgs_lib.manifest_study import ManifestStudy
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
@@ -79,7 +79,9 @@ def train(chosen: argparse.Namespace) -> int:
             _write_minutes(out, minutes)
         return minutes
 
-    events = fit(model, batches, plan.loss, settings, evaluate=exactly(prepared.evaluate), directory=out / "run")
+    events = fit(
+        model, batches, plan.loss, settings, evaluate=exact_products()(prepared.evaluate), directory=out / "run"
+    )
     with tqdm(total=plan.fit.steps, desc="train", unit="step", disable=not processes.is_main_process) as bar:
         for event in events:
             if isinstance(event, ResumedEvent):
@@ -104,7 +106,7 @@ def train(chosen: argparse.Namespace) -> int:
     if plan.fit.keep_best:
         best = load_best(model, out / "run")
         print(f"The weights of step {best.step} are the best by {plan.fit.keep_best}.")
-    extra = ({} if isinstance(study, ManifestStudy) else exactly(calibration)(model, Stamps.open())) | {
+    extra = ({} if isinstance(study, ManifestStudy) else exact_products()(calibration)(model, Stamps.open())) | {
         "seed": plan.fit.seed,
         "threads": torch.get_num_threads(),
     }
@@ -112,28 +114,6 @@ def train(chosen: argparse.Namespace) -> int:
     save_model(model, plan, out / "model", half=True, extra=extra)
     print(f"Saved {out / 'model'} after {extra['minutes']:.1f} minutes.")
     return 0
-
-
-def check_device(device: str | None) -> None:
-    """:class:`DeviceError` if PyTorch finds no such device here."""
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if device in there and not there[device]():
-        raise DeviceError(f"--device {device}: PyTorch finds no such device on this machine; use --device cpu")
-
-
-def quick_products(device: str | None) -> None:
-    """Let products of float32 matrices take the machine's quick way while training.
-
-    On a CPU that is oneDNN instead of the BLAS of the build: up to 2.5 times quicker where the latter has no kernel for
-    the processor; where the processor multiplies bfloat16 it may use that. On a GPU it is TF32. Never for figures.
-    """
-    gpu = device != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
-    torch.set_float32_matmul_precision("high" if gpu else "medium")
-
-
-def exactly(function: Callable | None) -> Callable | None:
-    """The function with exact products, whatever training is allowed; None for none."""
-    return None if function is None else exact_products()(function)
 
 
 def _study(chosen: argparse.Namespace) -> ManifestStudy | SceneStudy | None:
@@ -252,7 +232,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
             "choose one; train it again, or write there the threshold that 'evaluate --split validation' finds"
         )
     trial = trial_of(Stamps.open(), chosen.split, num_scenes=chosen.scenes)
-    with Bars() as bars:
+    with Bars() as bars, exact_products():
         figures = figures_of(model, trial, threshold=threshold, seed=chosen.seed, report=bars.show)
     figures = {"checkpoint": str(chosen.checkpoint), "split": chosen.split, **figures}
     if chosen.card:

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +15,14 @@ from tqdm import tqdm
 from vgs_lib import leaderboard, paths
 from vgs_lib.attribute_benchmark import AttributeBenchmark
 from vgs_lib.commands.bars import Bars
-from vgs_lib.commands.models import check_device, quick_products
 from vgs_lib.conditions import Conditions
 from vgs_lib.data.banks import Filling
 from vgs_lib.data.stamps import Stamps
+from vgs_lib.devices import check_device
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.experiments import EXPERIMENTS, Experiment, experiment
 from vgs_lib.leaderboard_pages import experiment_page, systems_page
+from vgs_lib.machine import quick_products
 from vgs_lib.recipes import SYSTEMS, Recipe, recipe
 from vgs_lib.reproduce import Reproduction
 from vgs_lib.safe_files import write_atomically
@@ -127,11 +127,11 @@ def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None,
 def _write_tables(out: Path, one: Experiment | None) -> int:
     """Table and page of the records; another process that writes them waits for this one and reads its record too."""
     name = _name(one)
-    with FileLock(out / f"{name}.lock") if out.is_dir() else nullcontext():
+    if not (out / name).is_dir():
+        command = f"python -m vgs_lib reproduce{f' --experiment {name}' if one else ''}"
+        raise DataError(f"{out / name}: found no records, expected a folder of them; '{command}' makes it")
+    with FileLock(out / f"{name}.lock"):
         found = leaderboard.read_records(out / name)
-        if not found:
-            command = f"python -m vgs_lib reproduce{f' --experiment {name}' if one else ''}"
-            raise DataError(f"{out / name}: found no record, expected one or more; '{command}' makes them")
         leaderboard.write_csv(found, out / f"{name}.csv")
         text = experiment_page(one, found) if one else systems_page(found)
         write_atomically(out / f"{name}.md", lambda path: path.write_text(text, encoding="utf-8"))
