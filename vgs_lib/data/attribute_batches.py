@@ -81,12 +81,25 @@ def true_of(scenes: list[AttributeScene]) -> Tensor:
 
 
 class AttributeHeldOut(HeldOut):
-    """The first ``per_class`` scenes of each class of a held-out split, their frozen features computed once."""
+    """The first ``per_class`` scenes of each class of a held-out split, their frozen features computed once.
+
+    A picture of the same class is right. A split and its ``-unseen`` counterpart have as many classes, scenes and right
+    candidates, so that their figures have one chance level. Words are those of size, colour and noun; the mask of each
+    is the thing that it describes.
+
+    Raises:
+        DataError: the training split, whose scenes may show a second thing of another scene's class, or no scenes.
+    """
 
     scenes: AttributeScenes
 
     def __init__(self, scenes: AttributeScenes, per_class: int):
-        _check(scenes, per_class)
+        if scenes.name == "train":
+            raise DataError(
+                "split: found 'train', expected a held-out split of described things, such as 'test-unseen'"
+            )
+        if per_class < 1:
+            raise DataError(f"per_class: found {per_class}, expected 1 or more scenes of each class")
         super().__init__(scenes, per_class * scenes.num_classes)
 
     @property
@@ -100,34 +113,9 @@ class AttributeHeldOut(HeldOut):
 
     def trial(self) -> Trial:
         """The trial without its pictures and captions, which :meth:`embed` reads: right pairs and words."""
-        return Trial((), (), self.same_class, _words([self.scenes[i] for i in range(self.count)]))
-
-
-def attribute_trial(scenes: AttributeScenes, *, per_class: int = 5) -> Trial:
-    """A trial of ``per_class`` scenes of each class of a held-out split, where a picture of the same class is right.
-
-    The trials of a split and of its ``-unseen`` counterpart have as many classes, scenes and right candidates, so that
-    their figures have one chance level. Words are those of size, colour and noun; the mask of each is the thing that it
-    describes. Raises :class:`DataError` for the training split, whose scenes may show a second thing of another
-    scene's class.
-    """
-    _check(scenes, per_class)
-    chosen = [scenes[i] for i in range(per_class * scenes.num_classes)]
-    classes = [scene.description for scene in chosen]
-    right = torch.tensor([[a == b for b in classes] for a in classes])
-    captions = [torch.from_numpy(scene.waveform) for scene in chosen]
-    return Trial([scene.picture for scene in chosen], captions, right, _words(chosen))
-
-
-def _check(scenes: AttributeScenes, per_class: int) -> None:
-    if scenes.name == "train":
-        raise DataError("split: found 'train', expected a held-out split of described things, such as 'test-unseen'")
-    if per_class < 1:
-        raise DataError(f"per_class: found {per_class}, expected 1 or more scenes of each class")
-
-
-def _words(scenes: list[AttributeScene]) -> list[tuple[int, int, float, float, Tensor]]:
-    masks = [torch.from_numpy(scene.objects[0].mask) for scene in scenes]
-    return [
-        (i, i, word.start, word.end, masks[i]) for i, scene in enumerate(scenes) for word in scene.words if word.kind
-    ]
+        words = []
+        for i in range(self.count):
+            scene = self.scenes[i]
+            mask = torch.from_numpy(scene.objects[0].mask)
+            words += [(i, i, word.start, word.end, mask) for word in scene.words if word.kind]
+        return Trial((), (), self.same_class, words)
