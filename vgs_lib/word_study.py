@@ -11,7 +11,7 @@ from vgs_lib.data.features import speech_features
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.word_batches import WordBatches, forget_what_was_read, same_names, word_trial
+from vgs_lib.data.word_batches import WordBatches, same_names, word_trial
 from vgs_lib.errors import DataError
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe, build_model
@@ -77,7 +77,7 @@ class WordStudy:
                 audio_is_features=frozen,
             )
             self._encoded[key] = batch
-            forget_what_was_read(self.stamps)
+            self.stamps.forget()
         return self._encoded[key]
 
 

@@ -12,8 +12,9 @@ from vgs_lib import retrieval
 from vgs_lib.data.loading import collate
 from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.word_batches import SingleStamps, WordBatches, word_trial
+from vgs_lib.data.word_batches import WordBatches, word_trial
 from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.model import DualEncoder

@@ -14,9 +14,9 @@ from vgs_lib.checkpoints import load_model, save_model
 from vgs_lib.data.features import speech_features
 from vgs_lib.data.loading import collate
 from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.data.text_batches import reads_text
-from vgs_lib.data.word_batches import SingleStamps
 from vgs_lib.evaluation import retrieval_figures
 from vgs_lib.recipes import SYSTEMS, Scale, build_model, recipe, scaled
 from vgs_lib.retrieval import recall_at_k

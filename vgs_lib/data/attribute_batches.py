@@ -16,7 +16,6 @@ from vgs_lib.data.banks import Filling
 from vgs_lib.data.held_out import HeldOut
 from vgs_lib.data.loading import Batch
 from vgs_lib.data.scene_batches import SceneBatches, SceneData
-from vgs_lib.data.word_batches import forget_what_was_read
 from vgs_lib.errors import DataError
 from vgs_lib.evaluation import Trial
 from vgs_lib.model import DualEncoder
@@ -55,7 +54,7 @@ class AttributeBatches(SceneBatches):
     def fill(self) -> Iterator[Filling]:
         """Compute the features that are not on disk yet, those of ``held_out`` too."""
         yield from super().fill()
-        forget_what_was_read(self.scenes.stamps)
+        self.scenes.stamps.forget()
         for held_out in self._held_out:
             yield from held_out.fill(self._model)
 

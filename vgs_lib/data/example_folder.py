@@ -9,9 +9,9 @@ from PIL import Image
 
 from vgs_lib.data.folder import TABLE
 from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.data.spoken_captions import write_sound
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.word_batches import SingleStamps, forget_what_was_read
 from vgs_lib.errors import DataError
 from vgs_lib.safe_files import write_atomically
 
@@ -59,7 +59,7 @@ def write_example(
         Image.fromarray(scene.picture).save(folder / f"{stem}.png")
         write_sound(folder / f"{stem}.wav", caption.waveform)
         rows.append((f"{stem}.png", f"{stem}.wav", concept.key, caption.speaker, "en"))
-    forget_what_was_read(some)
+    some.forget()
     write_atomically(folder / TABLE, lambda path: _write(path, rows))
     return folder
 

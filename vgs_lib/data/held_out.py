@@ -17,8 +17,8 @@ from vgs_lib.data.features import picture_features, picture_key, speech_features
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scene_batches import VERSION
 from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.data.text_batches import reads_text
-from vgs_lib.data.word_batches import SingleStamps, forget_what_was_read
 from vgs_lib.evaluation import Trial
 from vgs_lib.model import DualEncoder
 
@@ -74,7 +74,7 @@ class HeldOut:
             yield from pictures.fill(lambda items: self._picture_features(model, items))
         if speech is not None:
             yield from speech.fill(lambda items: [(x.half(),) for x in self._speech_features(model, items)])
-        forget_what_was_read(self.scenes.stamps)
+        self.scenes.stamps.forget()
 
     def batches(self, model: DualEncoder, *, first: int | None = None) -> Iterator[Batch]:
         """The scenes, or the ``first`` of them, as ``model.embed_batch`` takes them, a few at a time."""

@@ -190,7 +190,7 @@ class SoundBatches:
         if self.seen is not None:
             yield from self.seen.fill(self._picture_features)
         yield from self.heard.fill(self._sound_features)
-        self.sounds.stamps.picture.cache_clear()
+        self.sounds.stamps.forget()
         self.sounds.waveform.cache_clear()
 
     def _item(self, item: int) -> tuple[int, int]:

@@ -115,6 +115,11 @@ class Stamps:
         self.picture = lru_cache(maxsize=64)(self._picture)  # half a megabyte each
         self.clip = lru_cache(maxsize=4096)(self._clip)
 
+    def forget(self) -> None:
+        """Let go of the pictures and clips that were read, up to 200 MB; they are read again when asked for."""
+        self.picture.cache_clear()
+        self.clip.cache_clear()
+
     @classmethod
     def open(cls, folder: Path | str | None = None) -> "Stamps":
         """The data set in ``folder``, by default ``$VGS_HOME/stamps``; :class:`DataError` if it is not built."""

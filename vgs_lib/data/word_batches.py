@@ -13,25 +13,12 @@ from torch import Tensor
 
 from vgs_lib.data.banks import Filling
 from vgs_lib.data.scene_batches import SceneBatches, SceneData
-from vgs_lib.data.scenes import Scene, Scenes
-from vgs_lib.data.stamps import Stamps
+from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.evaluation import Trial
 from vgs_lib.model import DualEncoder
 
 PICTURES_AT_ONCE = 8  # a backbone's first maps of 32 pictures take 300 MB
-
-
-class SingleStamps:
-    """The scenes with one stamp of ``scenes``, numbered without gaps; no two of the first ones have the same name."""
-
-    def __init__(self, scenes: Scenes):
-        self.scenes = scenes
-        self.split = f"{scenes.split}-words"  # another split for the banks: index 1 is another picture here
-        self.seed, self.size = scenes.seed, scenes.size
-        self.stamps, self.speakers = scenes.stamps, scenes.speakers
-
-    def __getitem__(self, index: int) -> Scene:
-        return self.scenes[4 * index]
 
 
 class WordBatches(SceneBatches):
@@ -47,7 +34,7 @@ class WordBatches(SceneBatches):
     def fill(self) -> Iterator[Filling]:
         """Compute the features that are not on disk yet; what was read for that is let go at the end."""
         yield from super().fill()
-        forget_what_was_read(self.scenes.stamps)
+        self.scenes.stamps.forget()
 
     def _picture_features(self, items: range) -> list[tuple[Tensor, ...]]:
         found = []
@@ -60,12 +47,6 @@ class WordBatches(SceneBatches):
 
     def _pool(self, counts: range) -> list[int]:
         return list(range(self.data.num_scenes))
-
-
-def forget_what_was_read(stamps: Stamps) -> None:
-    """Empty the caches of pictures and clips, which grow to 200 MB."""
-    stamps.picture.cache_clear()
-    stamps.clip.cache_clear()
 
 
 def same_names(scenes: Scenes, num_scenes: int) -> Tensor:
