@@ -1,6 +1,6 @@
 """What is learnt with a loss on embeddings: class weights and the discriminator of TIMAM, as modules with that loss.
 
-A model keeps one as its ``loss_head`` while it trains (see ``training_embedding_loss``).
+A model keeps one as its ``loss_head`` while it trains (see ``training.embedding_objective``).
 
 Legend: B pairs, D embedding, C classes.
 """

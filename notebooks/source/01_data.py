@@ -112,7 +112,7 @@ features.shape  # recordings, bands, frames
 
 # %% tags=["exercise"]
 from vgs_lib.exercises.data import check_band
-from vgs_lib.mel_scale import band_centres
+from vgs_lib.front_ends.mel_scale import band_centres
 
 centres = band_centres(num_bands, fmin=20, fmax=8000)
 # SOLUTION

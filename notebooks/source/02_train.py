@@ -23,10 +23,10 @@ own_steps = 40  # of the run on it
 # %%
 from vgs_lib import paths
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.training_history import curves_figure
+from vgs_lib.studies.history import curves_figure
+from vgs_lib.studies.word_study import WordStudy
 from vgs_lib.viz import with_alt
 from vgs_lib.widgets import TrainingDashboard
-from vgs_lib.word_study import WordStudy
 
 study = WordStudy(Stamps.open(), categories=categories, num_validation=num_validation)
 len(study.names), study.names[:6]
@@ -236,7 +236,7 @@ sorted(path.name for path in mine.iterdir())[:6]
 # `ManifestStudy` does for any manifest what `WordStudy` does for Spoken Stamps. It holds out a fifth of the *pictures* to judge on, unless the manifest has a split `validation`; all recordings of a picture stay on one side. Where recordings are few, each is heard several times: as it is, then with its speed, pitch, room and noise changed.
 
 # %%
-from vgs_lib.manifest_study import ManifestStudy
+from vgs_lib.studies.manifest_study import ManifestStudy
 
 own_study = ManifestStudy(manifest, takes=2)  # leave takes out: as many as suit the number of recordings
 own_study.said
@@ -289,7 +289,7 @@ print(sum(path.stat().st_size for path in saved.iterdir()) // 1000, "kB in", sav
 # python -m vgs_lib prompt --checkpoint my-run/model --image photo.jpg --audio caption.wav --out heat.png
 # ```
 #
-# Data in a form of their own need no manifest: write a class with `options`, `base` and `prepare` as `vgs_lib.study` says, and give it to `TrainingDashboard`.
+# Data in a form of their own need no manifest: write a class with `options`, `base` and `prepare` as `vgs_lib.studies.study` says, and give it to `TrainingDashboard`.
 #
 # ## What you saw
 #

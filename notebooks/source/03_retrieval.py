@@ -108,7 +108,7 @@ check_place(place)
 # The interval comes from the [bootstrap](glossary.md#bootstrap-interval): draw eighty captions from the eighty with replacement, compute the figure, repeat a thousand times, and keep the middle 95 %.
 
 # %%
-from vgs_lib.retrieval_report import recall_plot, report, table
+from vgs_lib.figures.retrieval import recall_plot, report, table
 from vgs_lib.viz import with_alt
 
 reports = {
@@ -186,8 +186,8 @@ annotation
 # %%
 from IPython.display import display
 
-from vgs_lib.retrieval_errors import worst
-from vgs_lib.retrieval_report import mistake_plot
+from vgs_lib.figures.retrieval import mistake_plot
+from vgs_lib.retrieval.mistakes import worst
 
 for mistake in worst(collection.scores, 2, collection.right):
     said = collection.captions[mistake.query].title
@@ -213,7 +213,7 @@ import torch
 
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.memory import peak_bytes
-from vgs_lib.search import PictureSearch, embed_places
+from vgs_lib.search.nearest import PictureSearch, embed_places
 
 annotation.wait()  # the transcripts of section 5 need memory of their own
 others = Scenes(stamps, "train", size=224)
@@ -239,8 +239,8 @@ print(f"Most memory that this notebook has been resident in so far: {peak_bytes(
 # **Predict first.** A hundred of the thousand pictures may go on the short list. How many of the ten that the exact search finds will be on it, with one vector a picture and with 196?
 
 # %%
-from vgs_lib.retrieval_report import measure, search_plot, search_table
-from vgs_lib.search import quality
+from vgs_lib.figures.retrieval import measure, search_plot, search_table
+from vgs_lib.search.nearest import quality
 
 queries = collection.audio_maps[:num_queries]
 exact = [pooled.exact(one) for one in queries]

@@ -19,11 +19,12 @@ seed = 0  # which scenes
 import torch
 from IPython.display import Markdown
 
-from vgs_lib import localization, localization_figures
-from vgs_lib import localization_scores as measures
+from vgs_lib import localization
 from vgs_lib.checkpoints import load_model, read_config
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
+from vgs_lib.evaluation import localization_scores as measures
+from vgs_lib.figures import localization as localization_figures
 from vgs_lib.viz import with_alt
 from vgs_lib.widgets import Localizer, tour_material
 

@@ -174,7 +174,7 @@ player
 
 # %%
 from vgs_lib.discovery import components
-from vgs_lib.viz_matchmap import InteractiveFigure, density_figure, density_sentence
+from vgs_lib.figures.matchmap import InteractiveFigure, density_figure, density_sentence
 
 threshold = sum(heat_range) / 2
 times = {"clock": model.clock}  # when the frames are heard
@@ -196,8 +196,8 @@ sentence  # the same in words
 
 # %%
 from vgs_lib.discovery import word_of
+from vgs_lib.figures.matchmap import components_figure
 from vgs_lib.viz import with_alt
-from vgs_lib.viz_matchmap import components_figure
 
 names = [getattr(word_of(component, scene.words), "text", "no word") for component in found]
 labels = {"names": names, "words": scene.words, "title": "Components"}
@@ -260,7 +260,7 @@ print(f"Of {num_things} things, at least nine in ten are found:", num_found >= 0
 import tempfile
 from pathlib import Path
 
-from vgs_lib.video import embedded, export_prompt
+from vgs_lib.figures.film import embedded, export_prompt
 
 path = Path(tempfile.mkdtemp()) / "matchmap.mp4"
 small_film = {"longest": 200, "frames_per_second": 20, "quality": 30}

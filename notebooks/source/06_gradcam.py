@@ -128,7 +128,7 @@ check_gradcam(my_map, activations, gradients)
 # **Predict first.** Our score takes the *best* place of each frame. So the gradient is zero at nearly every place of the last layer. What does that do to a method that averages the gradient over all places?
 
 # %%
-from vgs_lib.explain_figures import maps_figure
+from vgs_lib.figures.explanations import maps_figure
 from vgs_lib.viz import with_alt
 
 maps = {}
@@ -214,7 +214,7 @@ print("encoder.output: nothing above rounding error:", before.empty)
 # **Predict first.** Which part of the word will count more: its beginning, its end, its vowels, its noise? And will anything outside of the word matter?
 
 # %%
-from vgs_lib.explain_figures import spectrogram_figure
+from vgs_lib.figures.explanations import spectrogram_figure
 
 sound_side, mel = ex.SoundSide(model), ex.sound_input(model, waveform)
 num_frames = ex.heard(model, waveform).shape[-1]
@@ -239,8 +239,8 @@ with_alt(
 # **Predict first.** Will the frames of the words be read most, or the silence between them?
 
 # %%
-from vgs_lib.explain_attention import SECONDS_PER_STATE, attention_over_time, cbam_maps, mean_over_spans, received
-from vgs_lib.explain_figures import attention_figure
+from vgs_lib.explain.attention import SECONDS_PER_STATE, attention_over_time, cbam_maps, mean_over_spans, received
+from vgs_lib.figures.explanations import attention_figure
 
 attention = attention_over_time(model, waveform)  # [layers, heads, T, T]
 read = received(attention)
@@ -272,8 +272,8 @@ cbam_maps(model, pixels)[1]
 # **Predict first.** Rank them: GradCAM, LayerCAM, EigenCAM, the matchmap, edges, noise. Can an edge filter beat a method with a paper of its own?
 
 # %%
-from vgs_lib.explain_figures import faithfulness_figure
-from vgs_lib.explain_scores import compare, summarise
+from vgs_lib.explain.faithfulness import compare, summarise
+from vgs_lib.figures.explanations import faithfulness_figure
 
 cases = []
 for one in pictures[:num_cases]:
@@ -295,7 +295,7 @@ with_alt(figure, "ROAD of each kind of map: " + "; ".join(f"{row.name} {row.mean
 # **Predict first.** For which of GradCAM, LayerCAM, EigenCAM and edges will the map stay the same, if only the very last layer is shuffled? And if all are?
 
 # %%
-from vgs_lib.explain_scores import agreement, edge_map, randomised
+from vgs_lib.explain.faithfulness import agreement, edge_map, randomised
 
 for part in ("encoder.output", "encoder"):
     other_side = randomised(side, part=part, seed=seed)

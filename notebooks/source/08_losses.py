@@ -67,7 +67,7 @@ functions["cmpm"] = lambda s: projection_matching(s, right) + projection_matchin
 # **Predict first.** Sort them: which press on one impostor for each pair, which on a few, which on all? Which press on a pair that is told apart well already?
 
 # %%
-from vgs_lib.loss_figures import gradient_figure, hardness_figure, score_gradient, shares_by_hardness
+from vgs_lib.figures.losses import gradient_figure, hardness_figure, score_gradient, shares_by_hardness
 from vgs_lib.viz import with_alt
 
 gradients = {name: score_gradient(scores, loss, draws=draws) for name, loss in functions.items()}
@@ -208,7 +208,7 @@ check_masked_matching(masked_matching)
 # **Predict first.** tian2020 tries gamma from 1 to 100 and finds 13 best. What happens to the push when gamma is 1, and when it is 100?
 
 # %%
-from vgs_lib.loss_figures import gamma_figure
+from vgs_lib.figures.losses import gamma_figure
 
 alt = "Share of the push on the hardest impostors rises with gamma"
 with_alt(gamma_figure(stretch(scores), gammas), alt)
@@ -248,8 +248,8 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from vgs_lib import paths
-from vgs_lib.leaderboard_figures import recall_figure
-from vgs_lib.recorded import Recorded
+from vgs_lib.figures.leaderboard import recall_figure
+from vgs_lib.figures.recorded import Recorded
 
 folder = Path(results) if results else paths.results_folder()
 
@@ -272,8 +272,8 @@ with_alt(recall_figure(found, title=title, order=by_loss.names, k=1), alt) if fo
 # The document's figures for the two systems of ni2018. Its claim is about R@1; look at R@10 of picture to speech, too. Then the paired test between the same two losses here, at R@1:
 
 # %%
-from vgs_lib.leaderboard import one_of_each, published_table, read_records
-from vgs_lib.leaderboard_tables import comparison
+from vgs_lib.systems.leaderboard import one_of_each, published_table, read_records
+from vgs_lib.systems.tables import comparison
 
 Markdown(published_table(["ni2018-baseline", "ni2018-three-anchor"]))
 
@@ -323,7 +323,7 @@ Markdown(comparison(by_similarity.records, "harwath2019-misa-shn", "harwath2019-
 # **Predict first.** At the first step, which of the two is larger? Which will be after some hundred steps, and by how much? (What has to be true of an impostor so that it is chosen?)
 
 # %%
-from vgs_lib.leaderboard_figures import terms_figure, with_terms
+from vgs_lib.figures.leaderboard import terms_figure, with_terms
 
 known = [*by_similarity.records, *by_loss.records, *read_records(folder / "systems")]
 with_both = one_of_each(with_terms(known))
@@ -364,7 +364,7 @@ by_amount = Recorded.read("data-amount", folder)
 Markdown(by_amount.said)
 
 # %%
-from vgs_lib.leaderboard_figures import amount_figure
+from vgs_lib.figures.leaderboard import amount_figure
 
 series = {name: name.rsplit("-", 2)[0].replace("-", " ") for name in by_amount.names}
 alt = "Recall at 10 against the number of training scenes for three initialisations"

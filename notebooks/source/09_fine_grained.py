@@ -33,8 +33,8 @@ results = ""  # folder of records of your own; "" takes those of the folder `res
 # %%
 from dataclasses import replace
 
-from vgs_lib.attribute_study import DESCRIBED_THINGS, AttributeHeldOut, AttributeStudy
 from vgs_lib.data.stamps import Stamps
+from vgs_lib.studies.attribute_study import DESCRIBED_THINGS, AttributeHeldOut, AttributeStudy
 from vgs_lib.widgets import SceneExplorer, described_pictures
 
 data = replace(DESCRIBED_THINGS.data, num_scenes=num_scenes, takes=1, word_takes=1)
@@ -50,7 +50,7 @@ SceneExplorer({split: described_pictures(study.scenes(split), range(8)) for spli
 # tian2020 tests on species of birds that were not in training. But what is new about such a bird: its colours, its shape, or how they go together? Here the [splits](glossary.md#split) are made so that one thing is new. Every colour, size and noun is trained. Some [pairs of an attribute and a noun](glossary.md#attribute-object-pair) never occur in training, neither in a picture (but for blurred backgrounds) nor in a caption: those of `validation-unseen`, used for choices, and those of `test-unseen`. The frozen networks underneath have seen photographs of the world, so *new* means new to what is trained here.
 
 # %%
-from vgs_lib.attribute_plots import design_figure
+from vgs_lib.figures.descriptions import design_figure
 from vgs_lib.viz import with_alt
 
 design = study.scenes("test").design
@@ -111,7 +111,7 @@ dashboard = TrainingDashboard(study, paths.runs() / runs_folder)
 dashboard
 
 # %%
-from vgs_lib.attribute_plots import seen_and_unseen_curves
+from vgs_lib.figures.descriptions import seen_and_unseen_curves
 
 run = dashboard.train(name="described-things", steps=steps)
 with_alt(seen_and_unseen_curves(run), "Recall at 1 on seen and on unseen pairs over the steps, with chance")
@@ -146,9 +146,9 @@ check_average_precision(average_precision_at_50)
 # **Predict first.** How much lower will R@1 be on unseen colour pairs: by nothing, by a tenth of it, by half of it? And on size pairs?
 
 # %%
-from vgs_lib.attribute_plots import compared_figure
-from vgs_lib.attribute_study import attribute_figures
-from vgs_lib.maps import maps_of
+from vgs_lib.figures.descriptions import compared_figure
+from vgs_lib.studies.attribute_study import attribute_figures
+from vgs_lib.studies.maps import maps_of
 
 model = dashboard.controller.load(run.name)
 test = {split: AttributeHeldOut(study.scenes(split), per_class) for split in splits}
@@ -184,7 +184,7 @@ for name, one in colours.items():
 # **Predict first.** A model whose R@1 on unseen pairs is .5: how many of these choices will it win?
 
 # %%
-from vgs_lib.attribute_choice import colour_choice
+from vgs_lib.systems.attribute_choice import colour_choice
 
 for name, ways in colour_choice(model, maps, test).items():
     for way, one in ways.items():
@@ -201,7 +201,7 @@ for name, ways in colour_choice(model, maps, test).items():
 # In a best picture that is wrong, the *described* thing can still be the right noun, or of the right colour. The chance levels of these parts are high, so read them beside the shares.
 
 # %%
-from vgs_lib.attribute_parts import right_parts
+from vgs_lib.evaluation.description_parts import right_parts
 
 for split, one in test.items():
     parts = right_parts(maps[split].scores, one.classes, queries=one.tested("colour"))
@@ -243,9 +243,9 @@ player
 import torch
 
 from vgs_lib.encoders.cross_attention import Reranker
-from vgs_lib.reranking import figures
-from vgs_lib.reranking_training import RerankSettings, fit_reranker
-from vgs_lib.swapped_pairs import swapped_pairs
+from vgs_lib.search.reranking import figures
+from vgs_lib.search.reranking_training import RerankSettings, fit_reranker
+from vgs_lib.studies.swapped_pairs import swapped_pairs
 
 torch.manual_seed(0)
 binder = Reranker(16, weight=1.0, dropout=0.0)
@@ -260,8 +260,8 @@ print(f"R@1 {said['r1_before']:.2f} before, {said['r1_after']:.2f} after")
 # **Predict first.** Will the re-ranker help all the same?
 
 # %%
-from vgs_lib.data.attribute_batches import true_of
-from vgs_lib.data.held_out import HeldOut
+from vgs_lib.batches.attribute_batches import true_of
+from vgs_lib.batches.held_out import HeldOut
 
 more = HeldOut(study.scenes("train", seed=1), num_more)
 list(more.fill(model))
@@ -334,8 +334,8 @@ for event in fit(prepared.model, prepared.batches, plan.loss, short, evaluate=pr
 # **Predict first.** Which places of a picture will CBAM weight up, the thing or the background? Which part of a caption will the speech side weight up?
 
 # %%
-from vgs_lib.attribute_plots import place_weights_figure
-from vgs_lib.explain_attention import cbam_maps, pooled_attention
+from vgs_lib.explain.attention import cbam_maps, pooled_attention
+from vgs_lib.figures.descriptions import place_weights_figure
 
 own = prepared.model.eval()
 scenes = [unseen[i] for i in range(4)]
@@ -345,7 +345,7 @@ figure = place_weights_figure(pictures, heats)
 with_alt(figure, "Four pictures and the weights that CBAM gives to their places", photo=True)
 
 # %%
-from vgs_lib.attribute_plots import time_attention_figure
+from vgs_lib.figures.descriptions import time_attention_figure
 
 weights = pooled_attention(own, scenes[0].waveform).mean(axis=0)
 spans = {word.text: (word.start, word.end) for word in scenes[0].words}
@@ -367,8 +367,8 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from vgs_lib.attribute_plots import gamma_figure
-from vgs_lib.recorded import Recorded
+from vgs_lib.figures.descriptions import gamma_figure
+from vgs_lib.figures.recorded import Recorded
 
 folder = Path(results) if results else paths.results_folder()
 gammas = Recorded.read("gamma", folder)

@@ -146,7 +146,7 @@ def test_every_knob_of_the_front_ends_redraws_or_explains(with_widget):
           });
           return column.indexOf(Math.max(...column));
         }""")
-        from vgs_lib.mel_scale import band_centres
+        from vgs_lib.front_ends.mel_scale import band_centres
 
         assert picture == int(np.abs(band_centres(40) - toy.TONES["blue"]).argmin())
         page.locator(".vgs-sound-play").click()

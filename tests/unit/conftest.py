@@ -49,9 +49,7 @@ def world(home, monkeypatch):
     """The small data set, opened, with a voice for validation and few held-out scenes."""
     voices = (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
     tiny_stamps.use_voices(monkeypatch, voices)
-    fewer = (("scene_benchmark.NUM_SCENES", 8), ("scene_benchmark.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4))
-    for name, few in fewer:
-        monkeypatch.setattr(f"vgs_lib.{name}", few)
+    tiny_stamps.judge_on_few(monkeypatch)
     return Stamps.open(home)
 
 

@@ -11,15 +11,15 @@ from tiny_batches import same
 from tiny_stamps import NAMES, TEST, TRAIN
 from tiny_training import SETTINGS, TinyImages
 
-from vgs_lib import attribute_study
-from vgs_lib.attribute_study import DESCRIBED_THINGS, AttributeStudy, attribute_figures, class_figures
-from vgs_lib.data.attribute_batches import AttributeBatches, AttributeHeldOut, true_of
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.attribute_batches import AttributeBatches, AttributeHeldOut, true_of
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import DataError, TrainingError
-from vgs_lib.maps import maps_of
 from vgs_lib.model import DualEncoder
 from vgs_lib.seeds import seeded
+from vgs_lib.studies import attribute_study
+from vgs_lib.studies.attribute_study import DESCRIBED_THINGS, AttributeStudy, attribute_figures, class_figures
+from vgs_lib.studies.maps import maps_of
 from vgs_lib.training import EvaluationEvent, fit
 
 DATA = SceneData(num_scenes=24, batch_size=6, seed=3, takes=2, word_takes=8, phases=((3, 1),), people=("fr",))

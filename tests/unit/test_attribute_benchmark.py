@@ -8,18 +8,18 @@ import tiny_stamps
 from test_reproduce import CONDITIONS
 from tiny_stamps import TEST, TRAIN
 
-from vgs_lib import leaderboard
-from vgs_lib.attribute_benchmark import AttributeBenchmark
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import recipe
-from vgs_lib.reproduce import Reproduction
+from vgs_lib.systems import leaderboard
+from vgs_lib.systems.attribute_benchmark import AttributeBenchmark
+from vgs_lib.systems.reproduce import Reproduction
 from vgs_lib.training import StepEvent
 
 
 @pytest.fixture
 def reproduction(described, tmp_path, monkeypatch):
     tiny_stamps.use_voices(monkeypatch, (TRAIN, TEST, replace(TEST, split="validation")))
-    monkeypatch.setattr("vgs_lib.attribute_benchmark.PER_CLASS", 1)
+    monkeypatch.setattr("vgs_lib.systems.attribute_benchmark.PER_CLASS", 1)
     folders = {"runs": tmp_path / "runs", "records": tmp_path / "records"}
     return Reproduction(AttributeBenchmark(described), CONDITIONS, **folders)
 

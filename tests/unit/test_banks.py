@@ -8,8 +8,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-from vgs_lib.data import banks
-from vgs_lib.data.banks import Bank, Filling
+from vgs_lib.batches import banks
+from vgs_lib.batches.banks import Bank, Filling
 from vgs_lib.errors import DataError
 
 

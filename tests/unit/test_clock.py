@@ -19,15 +19,15 @@ from vgs_lib.discovery import components, thing_of, word_of
 from vgs_lib.encoders import DAVEnet, TimmPyramid
 from vgs_lib.errors import DataError
 from vgs_lib.evaluation import Trial, embed_captions, embed_pictures, word_heats
-from vgs_lib.explain_figures import spectrogram_figure
+from vgs_lib.evaluation.localization_scores import locate_words
+from vgs_lib.figures.explanations import spectrogram_figure
+from vgs_lib.figures.film_frames import FilmFrames, heat_at
+from vgs_lib.figures.matchmap import components_figure, density_figure
 from vgs_lib.localization import pointing_hit, span_frames
-from vgs_lib.localization_scores import locate_words
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
-from vgs_lib.retrieval_errors import word_votes
-from vgs_lib.video_frames import FilmFrames, heat_at
+from vgs_lib.retrieval.mistakes import word_votes
 from vgs_lib.viz import colour_table
-from vgs_lib.viz_matchmap import components_figure, density_figure
 from vgs_lib.widgets import CamController, LocalizerController, Picture, PlayerController
 from vgs_lib.widgets.collection import Collection
 from vgs_lib.widgets.material import Clip

@@ -12,13 +12,13 @@ from tiny_commands import RECIPE, check_refused, run
 from tiny_sounds import add_sounds
 
 from vgs_lib.__main__ import main
+from vgs_lib.batches.natural_sounds import SoundData
 from vgs_lib.checkpoints import load_model, read_config
 from vgs_lib.commands import models
 from vgs_lib.data.augment import Augmentation
-from vgs_lib.data.natural_sounds import SoundData
 from vgs_lib.errors import TrainingError
-from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Scale, scaled
+from vgs_lib.studies.pretraining import Pretraining
 
 
 def test_train_says_what_is_wrong(tiny_set, capsys, tmp_path, monkeypatch):
@@ -133,7 +133,7 @@ def test_a_system_of_a_document_trains_and_evaluates(tiny_set, capsys, tmp_path,
     monkeypatch.setenv("VGS_HOME", str(tmp_path))
     tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
     monkeypatch.setattr("vgs_lib.data.stamps.human_split", lambda concept, language: f"validation-human-{language}")
-    monkeypatch.setattr("vgs_lib.scene_study.NUM_VALIDATION", 4)
+    monkeypatch.setattr("vgs_lib.studies.scene_study.NUM_VALIDATION", 4)
     monkeypatch.setattr(models, "CALIBRATION_SCENES", 64)
     small = scaled(models.recipe(name), Scale(width=1 / 32, dim=8, pictures="lite0"))
     small = replace(small, data=replace(small.data, num_scenes=8, batch_size=4), fit=replace(small.fit, steps=1))
@@ -158,7 +158,7 @@ def test_a_system_that_begins_with_sounds_is_pre_trained(tiny_set, tmp_path, mon
     folder = shutil.copytree(tiny_set, tmp_path / "stamps")
     add_sounds(folder)
     tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
-    monkeypatch.setattr("vgs_lib.scene_study.NUM_VALIDATION", 4)
+    monkeypatch.setattr("vgs_lib.studies.scene_study.NUM_VALIDATION", 4)
     study = models._study(SimpleNamespace(recipe="harwath2019-sisa-sounds", manifest=None))
     study.pretraining = Pretraining(steps=2, sounds=SoundData(batch_size=2))
     small = scaled(study.base, Scale(width=1 / 32, dim=8, pictures="lite0"))
@@ -166,7 +166,7 @@ def test_a_system_that_begins_with_sounds_is_pre_trained(tiny_set, tmp_path, mon
     one, other = study.prepare(small), study.prepare(small)
     before = one.model.audio_encoder.conv1.weight.clone()
     with monkeypatch.context() as several:
-        several.setattr("vgs_lib.scene_study.world_size", lambda: 2)
+        several.setattr("vgs_lib.studies.scene_study.world_size", lambda: 2)
         with pytest.raises(TrainingError, match="not pre-trained yet, which takes one process"):
             list(one.batches.fill())
     names = {filling.name for filling in one.batches.fill()}

@@ -4,7 +4,7 @@ import pytest
 from toy_study import ToyStudy, losses, training_process, until
 
 from vgs_lib.errors import TrainingError
-from vgs_lib.training_history import Run, read_run
+from vgs_lib.studies.history import Run, read_run
 from vgs_lib.widgets.training_controller import TrainingController
 from vgs_lib.widgets.training_runs import claim, free_name, release, training
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from toy_study import ToyStudy, losses, training_process, until
 
-from vgs_lib.data.banks import Filling
+from vgs_lib.batches.banks import Filling
 from vgs_lib.errors import TrainingError
+from vgs_lib.studies.history import LABELS, entry_of, read_run
 from vgs_lib.training import StepEvent
-from vgs_lib.training_history import LABELS, entry_of, read_run
 from vgs_lib.widgets.progress import FillingClock
 from vgs_lib.widgets.training_choices import plan_of
 from vgs_lib.widgets.training_controller import TrainingController

@@ -9,20 +9,20 @@ from tiny_batches import check_contents, make, same
 from tiny_training import TinyImages
 
 from vgs_lib import retrieval
+from vgs_lib.batches.scene_batches import SceneData
+from vgs_lib.batches.word_batches import WordBatches, word_trial
 from vgs_lib.data.loading import collate
-from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.word_batches import WordBatches, word_trial
 from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.seeds import seeded
-from vgs_lib.study import FIRST_WORDS, recalls
-from vgs_lib.training_history import LABELS
+from vgs_lib.studies.history import LABELS
+from vgs_lib.studies.study import FIRST_WORDS, recalls
+from vgs_lib.studies.word_study import WordStudy
 from vgs_lib.widgets.training_controller import TrainingController
-from vgs_lib.word_study import WordStudy
 
 DATA = SceneData(num_scenes=8, batch_size=4, takes=2)
 

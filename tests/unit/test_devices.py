@@ -12,22 +12,23 @@ from tiny_commands import check_refused
 from tiny_training import SETTINGS, TinyBatches, make_model
 from torch import nn
 
-from vgs_lib import leaderboard, machine
-from vgs_lib.budgets import StepTimes, seconds_a_step
-from vgs_lib.data.features import picture_features, speech_features
-from vgs_lib.devices import on_cpu
+from vgs_lib import machine
+from vgs_lib.batches.features import picture_features, speech_features
 from vgs_lib.encoders import DAVEnet, PretrainedSpeech
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.encoders.layers import MaskedBatchNorm
 from vgs_lib.encoders.recurrent import PyramidalRNN, Recurrent
 from vgs_lib.errors import TrainingError
-from vgs_lib.explain_sides import SoundSide
+from vgs_lib.explain.sides import SoundSide
 from vgs_lib.front_ends import LogMel
 from vgs_lib.machine import exact_products, spent_on
-from vgs_lib.maps import Maps
-from vgs_lib.reranking import rerank
-from vgs_lib.study import Prepared
+from vgs_lib.search.reranking import rerank
+from vgs_lib.studies.maps import Maps
+from vgs_lib.studies.study import Prepared
+from vgs_lib.systems import leaderboard
+from vgs_lib.systems.budgets import StepTimes, seconds_a_step
 from vgs_lib.training import FinishedEvent, FitSettings, StepEvent, fit
+from vgs_lib.training.devices import on_cpu
 
 
 def test_a_gpus_autocast_does_not_reach_recurrent_layers():
@@ -148,7 +149,7 @@ def test_another_device_has_a_clock_of_the_wall(monkeypatch):
 
 
 def test_step_times_and_records_of_another_device_are_not_ours(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("vgs_lib.budgets.seconds_a_step", lambda *args, **device: 2.0)
+    monkeypatch.setattr("vgs_lib.systems.budgets.seconds_a_step", lambda *args, **device: 2.0)
     here = StepTimes(tmp_path / "times.json", CONDITIONS)
     here.measure("a", None, SYSTEM)
     there = StepTimes(tmp_path / "times.json", CONDITIONS, "cuda")
@@ -173,9 +174,9 @@ def test_a_step_is_timed_by_the_clock_of_its_device(monkeypatch):
             time.sleep(0.02)
             yield StepEvent(number + 1, 0.0, 0.0, 0.0, 0.0, 0.0)
 
-    monkeypatch.setattr("vgs_lib.budgets.fit", steps)
+    monkeypatch.setattr("vgs_lib.systems.budgets.fit", steps)
     clocks = {"cuda": time.perf_counter, "cpu": time.process_time}
-    monkeypatch.setattr("vgs_lib.budgets.spent_on", clocks.__getitem__)
+    monkeypatch.setattr("vgs_lib.systems.budgets.spent_on", clocks.__getitem__)
     study = SimpleNamespace(prepare=lambda plan: Prepared(None, None))
     plan = CONDITIONS.plan(SYSTEM, steps=8, seed=0)
     assert seconds_a_step(study, plan, 1, device="cuda") >= 0.02 > seconds_a_step(study, plan, 1)

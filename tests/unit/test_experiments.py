@@ -11,17 +11,17 @@ from tiny_commands import run as command
 from tiny_sounds import add_sounds
 from toy_records import record
 
-from vgs_lib import experiments
-from vgs_lib.conditions import Conditions
-from vgs_lib.data.natural_sounds import SoundData
-from vgs_lib.data.scene_batches import SceneBatches, SceneData
+from vgs_lib.batches.natural_sounds import SoundData
+from vgs_lib.batches.scene_batches import SceneBatches, SceneData
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.errors import TrainingError
-from vgs_lib.experiments import EXPERIMENTS, GAMMAS, SHARES, Run, experiment
-from vgs_lib.pretraining import Pretraining
 from vgs_lib.recipes import Scale, build_model
-from vgs_lib.reproduce import Reproduction
-from vgs_lib.scene_benchmark import SceneBenchmark
+from vgs_lib.studies.pretraining import Pretraining
+from vgs_lib.systems import experiments
+from vgs_lib.systems.conditions import Conditions
+from vgs_lib.systems.experiments import EXPERIMENTS, GAMMAS, SHARES, Run, experiment
+from vgs_lib.systems.reproduce import Reproduction
+from vgs_lib.systems.scene_benchmark import SceneBenchmark
 from vgs_lib.training import FitSettings, StoppedEvent
 
 TINY = Conditions(
@@ -38,9 +38,7 @@ def world(copy, tmp_path, monkeypatch):
     tiny_stamps.use_voices(monkeypatch, voices)
     monkeypatch.setenv("VGS_HOME", str(tmp_path))
     monkeypatch.setenv("VGS_RUNS", str(tmp_path / "runs"))
-    fewer = (("scene_benchmark.NUM_SCENES", 8), ("scene_benchmark.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4))
-    for name, few in fewer:
-        monkeypatch.setattr(f"vgs_lib.{name}", few)
+    tiny_stamps.judge_on_few(monkeypatch)
     (tmp_path / "stamps").symlink_to(copy)
     return add_sounds(copy)
 

@@ -232,10 +232,10 @@ def test_what_cannot_be_explained_is_said(monkeypatch):
         ex.explain(side, PIXELS, lambda output: output.sum(0))
     with pytest.raises(ExplainError, match="no gradient"):
         ex.explain(side, PIXELS, lambda output: output.detach().sum())
-    monkeypatch.setattr(ex, "MAX_EIGEN_PLACES", 100)
+    monkeypatch.setattr(ex.cam, "MAX_EIGEN_PLACES", 100)
     with pytest.raises(ExplainError, match="196 places are too many"):
         ex.explain(side, PIXELS, target, method="EigenCAM")
-    monkeypatch.setattr(ex, "MAX_SCORE_CHANNELS", 3)
+    monkeypatch.setattr(ex.cam, "MAX_SCORE_CHANNELS", 3)
     with pytest.raises(ExplainError, match="4 channels"):
         ex.explain(side, PIXELS, target, method="ScoreCAM")
     sound = ex.sound_input(MODEL, toy.say("red"))

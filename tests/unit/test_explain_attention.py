@@ -6,13 +6,13 @@ import torch
 import toy_cam
 import toy_tour as toy
 
-from vgs_lib import explain_attention as attention
-from vgs_lib import explain_figures as figures
 from vgs_lib.clock import Clock
 from vgs_lib.encoders.cbam import CBAM
 from vgs_lib.encoders.whisper import PretrainedSpeech, WhisperEncoder, record_attention
 from vgs_lib.errors import ExplainError
-from vgs_lib.explain_scores import Faithfulness
+from vgs_lib.explain import attention as attention
+from vgs_lib.explain.faithfulness import Faithfulness
+from vgs_lib.figures import explanations as figures
 from vgs_lib.model import DualEncoder
 
 SPANS = {"red": (0.2, 0.8)}

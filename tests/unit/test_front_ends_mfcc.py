@@ -6,7 +6,7 @@ import torch
 from test_audio import naive_deltas, speech_like
 
 from vgs_lib.front_ends import LogMel, Mfcc, features_at_16k
-from vgs_lib.front_ends_named import FRONT_ENDS, make_front_end
+from vgs_lib.front_ends.named import FRONT_ENDS, make_front_end
 
 
 def slaney_bank(num_bands: int, n_fft: int, rate: int) -> np.ndarray:

@@ -7,15 +7,15 @@ import tiny_stamps
 import torch
 from tiny_training import TinyImages
 
-from vgs_lib.data.held_out import HeldOut
+from vgs_lib.batches.held_out import HeldOut
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.encoders import DAVEnet
 from vgs_lib.evaluation import evaluate as figures_of
 from vgs_lib.evaluation import figures_of_maps, trial_of
 from vgs_lib.model import DualEncoder
-from vgs_lib.scene_study import SceneStudy
 from vgs_lib.seeds import seeded
+from vgs_lib.studies.scene_study import SceneStudy
 
 
 def model() -> DualEncoder:
@@ -85,7 +85,7 @@ def test_the_banks_of_two_splits_and_two_front_ends_are_apart(home):
 def test_a_study_of_scenes_trains_on_training_voices_and_judges_on_validation(home, monkeypatch):
     from tiny_commands import RECIPE
 
-    from vgs_lib.data.scene_batches import SceneData
+    from vgs_lib.batches.scene_batches import SceneData
 
     tiny_stamps.use_voices(
         monkeypatch, (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))

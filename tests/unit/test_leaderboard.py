@@ -5,10 +5,10 @@ import csv
 import pytest
 from toy_records import record
 
-from vgs_lib import leaderboard
-from vgs_lib.conditions import Conditions
 from vgs_lib.errors import DataError
-from vgs_lib.leaderboard_pages import systems_page
+from vgs_lib.systems import leaderboard
+from vgs_lib.systems.conditions import Conditions
+from vgs_lib.systems.pages import systems_page
 
 
 def record_of(system, seed, r10, pointing=0.5):

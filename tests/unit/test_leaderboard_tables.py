@@ -6,16 +6,16 @@ import pytest
 import tiny_stamps
 from toy_records import record
 
-from vgs_lib.conditions import Conditions
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.leaderboard import read_records
-from vgs_lib.leaderboard_figures import cost_figure, recall_figure, scenes_of, terms_figure, with_terms
-from vgs_lib.leaderboard_tables import comparison, neighbour_table, protocol_table, ranked
+from vgs_lib.figures.leaderboard import cost_figure, recall_figure, scenes_of, terms_figure, with_terms
 from vgs_lib.recipes import Scale, recipe
-from vgs_lib.reproduce import Reproduction
-from vgs_lib.scene_benchmark import SceneBenchmark
+from vgs_lib.systems.conditions import Conditions
+from vgs_lib.systems.leaderboard import read_records
+from vgs_lib.systems.reproduce import Reproduction
+from vgs_lib.systems.scene_benchmark import SceneBenchmark
+from vgs_lib.systems.tables import comparison, neighbour_table, protocol_table, ranked
 from vgs_lib.training import FitSettings
 from vgs_lib.viz import figure_png
 from vgs_lib.widgets import SystemComparisonController, scene_queries
@@ -74,9 +74,7 @@ def test_two_systems_in_sentences_or_what_is_not_there_yet():
 def test_a_record_as_it_is_written_has_all_that_is_drawn(home, tmp_path, monkeypatch):
     voices = (*tiny_stamps.VOICES, dataclasses.replace(tiny_stamps.TEST, split="validation"))
     tiny_stamps.use_voices(monkeypatch, voices)
-    fewer = (("scene_benchmark.NUM_SCENES", 8), ("scene_benchmark.NUM_WORDS", 8), ("scene_study.NUM_VALIDATION", 4))
-    for name, few in fewer:
-        monkeypatch.setattr(f"vgs_lib.{name}", few)
+    tiny_stamps.judge_on_few(monkeypatch)
     small = Conditions(
         scale=Scale(width=1 / 32, dim=8, pictures="lite0"),
         data=SceneData(num_scenes=16, batch_size=4),

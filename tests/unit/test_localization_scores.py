@@ -9,10 +9,10 @@ import toy_tour as toy
 from sklearn.metrics import average_precision_score
 
 from vgs_lib import localization
-from vgs_lib import localization_scores as scores
 from vgs_lib.errors import DataError
 from vgs_lib.evaluation import Trial, embed_captions, embed_pictures, word_heats
-from vgs_lib.localization_figures import region_figure, scores_table, size_figure, sweep_figure, words_table
+from vgs_lib.evaluation import localization_scores as scores
+from vgs_lib.figures.localization import region_figure, scores_table, size_figure, sweep_figure, words_table
 
 
 def many(num=5, seed=0, levels=None):

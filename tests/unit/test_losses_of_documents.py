@@ -8,7 +8,7 @@ import torch
 from vgs_lib import embedding_losses, losses
 from vgs_lib.losses import info_nce, masked_matching, sampled_triplet, three_anchor_triplet
 from vgs_lib.training import ScoreLoss
-from vgs_lib.training_embedding_loss import EmbeddingLoss
+from vgs_lib.training.embedding_objective import EmbeddingLoss
 
 
 def random_scores(size=6, seed=0):

@@ -16,9 +16,9 @@ from vgs_lib import retrieval
 from vgs_lib.data import manifest_splits
 from vgs_lib.data.manifest import Entry, read_manifest, write_manifest
 from vgs_lib.errors import AudioError, DataError, ManifestError, TrainingError
-from vgs_lib.manifest_study import ManifestStudy
 from vgs_lib.recipes import recipe
-from vgs_lib.training_history import LABELS
+from vgs_lib.studies.history import LABELS
+from vgs_lib.studies.manifest_study import ManifestStudy
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def own_banks(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny_model(monkeypatch):
-    monkeypatch.setattr("vgs_lib.manifest_study.build_model", build_tiny)
+    monkeypatch.setattr("vgs_lib.studies.manifest_study.build_model", build_tiny)
 
 
 def images(lines) -> set[str]:

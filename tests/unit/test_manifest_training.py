@@ -12,7 +12,7 @@ from tiny_training import losses_of
 from vgs_lib.checkpoints import load_model, read_config, save_model
 from vgs_lib.errors import TrainingError
 from vgs_lib.seeds import seeded
-from vgs_lib.study import recalls
+from vgs_lib.studies.study import recalls
 from vgs_lib.training import ResumedEvent, StepEvent, fit
 from vgs_lib.widgets.training_controller import TrainingController
 
@@ -24,7 +24,7 @@ def own_banks(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny_model(monkeypatch):
-    monkeypatch.setattr("vgs_lib.manifest_study.build_model", build_tiny)
+    monkeypatch.setattr("vgs_lib.studies.manifest_study.build_model", build_tiny)
 
 
 def test_it_learns_to_tell_new_pictures_of_known_things(tmp_path, tiny_model):

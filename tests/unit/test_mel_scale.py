@@ -6,7 +6,7 @@ import torch
 import torchaudio.functional
 
 from vgs_lib.front_ends import LogMel
-from vgs_lib.mel_scale import band_centres, band_edges, empty_bands, hz_to_mel, mel_to_hz
+from vgs_lib.front_ends.mel_scale import band_centres, band_edges, empty_bands, hz_to_mel, mel_to_hz
 
 
 def filters(num_bands, n_fft, rate, fmin, fmax):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_sounds import add_sounds
 
-from vgs_lib.data.natural_sounds import NaturalSounds, SoundBatches, SoundData
+from vgs_lib.batches.natural_sounds import NaturalSounds, SoundBatches, SoundData
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.recipes import Part, Recipe, build_model

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from vgs_lib.paired import hits, paired, sentence
+from vgs_lib.retrieval.paired import hits, paired, sentence
 
 
 def naive(first, second, k):

@@ -8,16 +8,16 @@ import tiny_stamps
 import torch
 from tiny_sounds import add_sounds
 
-from vgs_lib import pretraining
-from vgs_lib.data.banks import Filling
-from vgs_lib.data.natural_sounds import NaturalSounds, SoundData
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.banks import Filling
+from vgs_lib.batches.natural_sounds import NaturalSounds, SoundData
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import CheckpointError, TrainingError
-from vgs_lib.pretraining import Pretraining, folder_of, pretrain, transfer
 from vgs_lib.recipes import Part, Recipe, build_model, recipe
 from vgs_lib.safe_files import read_tensors
-from vgs_lib.scene_study import SceneStudy
+from vgs_lib.studies import pretraining
+from vgs_lib.studies.pretraining import Pretraining, folder_of, pretrain, transfer
+from vgs_lib.studies.scene_study import SceneStudy
 from vgs_lib.training import CheckpointEvent, FitSettings, StepEvent, StoppedEvent
 
 KINDS = ("natural-sounds", "sound-classes")

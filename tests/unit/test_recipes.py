@@ -7,8 +7,8 @@ import math
 
 import pytest
 
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.augment import Augmentation
-from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.encoders import DAVEnet, ResDAVEnet, TimmPyramid
 from vgs_lib.errors import CheckpointError, TrainingError, VgsError
 from vgs_lib.model import DualEncoder

@@ -9,10 +9,10 @@ from torch import nn
 from vgs_lib import retrieval, similarity
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.errors import TrainingError
-from vgs_lib.maps import Maps
-from vgs_lib.reranking import figures, pair_scores, rerank
-from vgs_lib.reranking_training import RerankSettings, fit_reranker
-from vgs_lib.swapped_pairs import swapped_pairs
+from vgs_lib.search.reranking import figures, pair_scores, rerank
+from vgs_lib.search.reranking_training import RerankSettings, fit_reranker
+from vgs_lib.studies.maps import Maps
+from vgs_lib.studies.swapped_pairs import swapped_pairs
 
 WAYS = ("speech_to_image", "image_to_speech")
 
@@ -224,7 +224,7 @@ def test_the_best_evaluation_is_kept_and_a_run_repeats():
 
 def test_training_never_takes_a_true_caption_for_an_impostor(monkeypatch):
     train, seen = bound(40, 0), []
-    import vgs_lib.reranking_training as module
+    import vgs_lib.search.reranking_training as module
 
     def noted(net, maps, pictures, captions):
         seen.append(maps.right[pictures, captions])

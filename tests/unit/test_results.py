@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from vgs_lib import leaderboard, paths
-from vgs_lib.budgets import StepTimes
-from vgs_lib.conditions import Conditions
-from vgs_lib.experiments import EXPERIMENTS
-from vgs_lib.leaderboard_pages import experiment_page, systems_page
+from vgs_lib import paths
 from vgs_lib.recipes import SYSTEMS
+from vgs_lib.systems import leaderboard
+from vgs_lib.systems.budgets import StepTimes
+from vgs_lib.systems.conditions import Conditions
+from vgs_lib.systems.experiments import EXPERIMENTS
+from vgs_lib.systems.pages import experiment_page, systems_page
 
 RESULTS = paths.results_folder()
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from vgs_lib.retrieval import (
     ranks,
     recall_at_k,
 )
-from vgs_lib.retrieval_targets import target_mask
+from vgs_lib.retrieval.targets import target_mask
 
 
 def random_scores(queries, candidates, seed=0):

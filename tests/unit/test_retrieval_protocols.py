@@ -19,7 +19,7 @@ from vgs_lib.retrieval import (
     recall_at_k,
     subset,
 )
-from vgs_lib.retrieval_targets import target_mask
+from vgs_lib.retrieval.targets import target_mask
 
 
 def generator(seed):

@@ -10,9 +10,9 @@ from tiny_batches import DATA, check_contents, make, same
 from tiny_stamps import TEST, TRAIN, use_voices
 from tiny_training import TinyImages
 
+from vgs_lib.batches.features import speech_features
+from vgs_lib.batches.scene_batches import SceneBatches, SceneData
 from vgs_lib.data.augment import Augmentation
-from vgs_lib.data.features import speech_features
-from vgs_lib.data.scene_batches import SceneBatches, SceneData
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.encoders import DAVEnet

@@ -7,9 +7,9 @@ from tiny_batches import DATA, make
 from tiny_stamps import NAMES
 from tiny_training import make_model
 
+from vgs_lib.batches.word_batches import WordBatches
 from vgs_lib.data.classes import class_numbers, names_of
 from vgs_lib.data.loading import same_class
-from vgs_lib.data.word_batches import WordBatches
 
 
 def spoken(batches, index):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny_batches import DATA, check_contents, make
 
-from vgs_lib.data import banks
-from vgs_lib.data.banks import Filling
-from vgs_lib.data.scene_batches import SceneBatches, SceneData
+from vgs_lib.batches import banks
+from vgs_lib.batches.banks import Filling
+from vgs_lib.batches.scene_batches import SceneBatches, SceneData
 from vgs_lib.errors import TrainingError
 
 # Scenes 0, 4, 8 and 12 have one stamp; each batch of four takes one of them.

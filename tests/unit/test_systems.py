@@ -7,9 +7,9 @@ import torch
 
 from vgs_lib import recipes
 from vgs_lib.errors import TrainingError
-from vgs_lib.leaderboard import published
 from vgs_lib.recipes import SYSTEMS, Scale, recipe, scaled
 from vgs_lib.recipes.building import AUDIO_ENCODERS
+from vgs_lib.systems.leaderboard import published
 
 TINY = Scale(width=1 / 16, dim=16, frames=400, pictures="lite0")
 
@@ -94,9 +94,9 @@ def test_a_system_trains_a_step_at_a_small_size(name):
 
 def tiny_batch(model):
     """Four pairs of pictures of 64 x 64 as the model takes them, and sounds or texts."""
-    from vgs_lib.data.features import speech_features
+    from vgs_lib.batches.features import speech_features
+    from vgs_lib.batches.text_batches import reads_text
     from vgs_lib.data.loading import collate
-    from vgs_lib.data.text_batches import reads_text
 
     generator = torch.Generator().manual_seed(1)
     pictures = torch.rand(4, 3, 64, 64, generator=generator)

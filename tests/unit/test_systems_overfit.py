@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from vgs_lib.batches.features import speech_features
+from vgs_lib.batches.text_batches import reads_text
 from vgs_lib.checkpoints import load_model, save_model
-from vgs_lib.data.features import speech_features
 from vgs_lib.data.loading import collate
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.text_batches import reads_text
 from vgs_lib.evaluation import retrieval_figures
 from vgs_lib.recipes import SYSTEMS, Scale, build_model, recipe, scaled
 from vgs_lib.retrieval import recall_at_k
-from vgs_lib.scene_study import fitted
+from vgs_lib.studies.scene_study import fitted
 from vgs_lib.training import FitSettings, StepEvent, fit
 
 pytestmark = pytest.mark.slow

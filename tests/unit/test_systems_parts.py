@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vgs_lib.recipe_parts import PRETRAINABLE
 from vgs_lib.recipes import SYSTEMS, Part, build_model, recipe
+from vgs_lib.systems.recipe_parts import PRETRAINABLE
 
 ONE, FIFTH, GAMMA = {"margin": 1.0}, {"margin": 0.2}, {"gamma": 13.0}
 

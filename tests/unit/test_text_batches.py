@@ -7,10 +7,10 @@ import tiny_stamps
 import torch
 from tiny_training import TinyImages
 
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.scene_batches import SceneData
+from vgs_lib.batches.text_batches import TextBatches, texts_of
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.data.text_batches import TextBatches, texts_of
 from vgs_lib.encoders.text import UNKNOWN, TextCNN, Vocabulary, WordNumbers
 from vgs_lib.model import DualEncoder
 

@@ -18,8 +18,8 @@ from vgs_lib import safe_files
 from vgs_lib.errors import TrainingError
 from vgs_lib.safe_files import read_tensors
 from vgs_lib.training import CheckpointEvent, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, score_loss
-from vgs_lib.training_embedding_loss import EmbeddingLoss
-from vgs_lib.training_state import LOCK
+from vgs_lib.training.embedding_objective import EmbeddingLoss
+from vgs_lib.training.state import LOCK
 
 TINY = Path(__file__).with_name("tiny_training.py")
 

@@ -11,7 +11,7 @@ from tiny_training import losses_of, make_model, start
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import SYSTEMS
 from vgs_lib.training import FitSettings, StepEvent
-from vgs_lib.training_state import learning_rate_factor, make_optimizer
+from vgs_lib.training.state import learning_rate_factor, make_optimizer
 
 
 def test_precision_may_change_between_runs_of_one_process():

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from vgs_lib.data.videos import VideoBatches, VideoData, read_pair, video_pairs
+from vgs_lib.batches.videos import VideoBatches, VideoData, read_pair, video_pairs
 from vgs_lib.errors import DataError, TrainingError
-from vgs_lib.pretraining import Pretraining, pretrain
 from vgs_lib.recipes import Part, Recipe, build_model
+from vgs_lib.studies.pretraining import Pretraining, pretrain
 from vgs_lib.training import FitSettings, StepEvent
 
 RATE, FPS = 16000, 10

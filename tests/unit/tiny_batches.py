@@ -3,7 +3,7 @@
 import torch
 from tiny_training import TinyImages
 
-from vgs_lib.data.scene_batches import SceneBatches, SceneData
+from vgs_lib.batches.scene_batches import SceneBatches, SceneData
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.encoders import DAVEnet

@@ -8,12 +8,12 @@ import soundfile
 from PIL import Image, ImageDraw
 from tiny_training import TinyImages
 
-from vgs_lib.data.banks import Filling
+from vgs_lib.batches.banks import Filling
 from vgs_lib.data.manifest import Entry, write_manifest
 from vgs_lib.encoders import DAVEnet
-from vgs_lib.manifest_study import ManifestStudy
 from vgs_lib.model import DualEncoder
-from vgs_lib.study import FIRST_WORDS
+from vgs_lib.studies.manifest_study import ManifestStudy
+from vgs_lib.studies.study import FIRST_WORDS
 
 SPLITS = lambda number: "validation" if number == 0 else "train"
 COLOURS = {"red": (220, 30, 30), "green": (20, 160, 40), "blue": (30, 50, 220), "white": (240, 240, 240)}

@@ -113,3 +113,10 @@ def spoil(path: Path) -> None:
     Image.fromarray(pixels).save(path)
     first, second, *rest = path.read_bytes().split(b"IDAT")
     path.write_bytes(b"IDAT".join([first, second]) + b"\0\0\0\0" + b"IDAT".join(rest))
+
+
+def judge_on_few(monkeypatch) -> None:
+    """Let systems be judged on eight scenes and eight words, and be validated on four."""
+    monkeypatch.setattr("vgs_lib.systems.scene_benchmark.NUM_SCENES", 8)
+    monkeypatch.setattr("vgs_lib.systems.scene_benchmark.NUM_WORDS", 8)
+    monkeypatch.setattr("vgs_lib.studies.scene_study.NUM_VALIDATION", 4)

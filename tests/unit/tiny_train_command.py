@@ -10,9 +10,9 @@ import torch
 from tiny_commands import RECIPE
 
 from vgs_lib.__main__ import main
+from vgs_lib.batches.banks import Bank
 from vgs_lib.commands import models
 from vgs_lib.data.augment import Augmentation
-from vgs_lib.data.banks import Bank
 
 
 def run(out: str) -> int:

@@ -20,7 +20,7 @@ from vgs_lib.encoders import DAVEnet, ImageEncoder
 from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.training import FitSettings, StepEvent, fit, score_loss
-from vgs_lib.training_embedding_loss import EmbeddingLoss
+from vgs_lib.training.embedding_objective import EmbeddingLoss
 
 DIM = 8
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from tiny_training import SETTINGS, TinyBatches, make_model
 
-from vgs_lib.data.banks import Filling
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.banks import Filling
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Part, Recipe
-from vgs_lib.study import Prepared
+from vgs_lib.studies.history import Run
+from vgs_lib.studies.study import Prepared
 from vgs_lib.training import ScoreLoss
-from vgs_lib.training_history import Run
 
 
 class ToyBatches(TinyBatches):

@@ -16,27 +16,26 @@ from PIL import Image
 from tqdm import tqdm
 
 from vgs_lib import audio, cards, viz
+from vgs_lib.batches.banks import Filling
+from vgs_lib.batches.scene_batches import SceneBatches
 from vgs_lib.checkpoints import find_checkpoint, load_model, read_config, save_model
 from vgs_lib.commands import CARD_SCENES
 from vgs_lib.commands.bars import Bars
-from vgs_lib.data.banks import Filling
 from vgs_lib.data.manifest_check import UNREADABLE
-from vgs_lib.data.scene_batches import SceneBatches
 from vgs_lib.data.scenes import SPLITS, Scenes
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.devices import check_device, on_cpu
 from vgs_lib.errors import CheckpointError, DataError, ImageError, TrainingError
 from vgs_lib.evaluation import Trial, trial_of
 from vgs_lib.evaluation import evaluate as figures_of
 from vgs_lib.machine import exact_products, quick_products
-from vgs_lib.manifest_study import ManifestStudy
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
 from vgs_lib.recipes import SYSTEMS, Recipe, build_model, recipe
 from vgs_lib.safe_files import write_atomically
-from vgs_lib.scene_study import SceneStudy, fitted
 from vgs_lib.seeds import seeded
-from vgs_lib.study import FIRST_WORDS, Prepared
+from vgs_lib.studies.manifest_study import ManifestStudy
+from vgs_lib.studies.scene_study import SceneStudy, fitted
+from vgs_lib.studies.study import FIRST_WORDS, Prepared
 from vgs_lib.training import (
     CheckpointEvent,
     EvaluationEvent,
@@ -46,6 +45,7 @@ from vgs_lib.training import (
     fit,
     load_best,
 )
+from vgs_lib.training.devices import check_device, on_cpu
 
 VALIDATION_SCENES = 200  # while training
 CALIBRATION_SCENES = 500  # for the threshold, after it

@@ -12,22 +12,23 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
-from vgs_lib import leaderboard, paths
-from vgs_lib.attribute_benchmark import AttributeBenchmark
+from vgs_lib import paths
+from vgs_lib.batches.banks import Filling
 from vgs_lib.commands.bars import Bars
-from vgs_lib.conditions import Conditions
-from vgs_lib.data.banks import Filling
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.devices import check_device
 from vgs_lib.errors import DataError, TrainingError
-from vgs_lib.experiments import EXPERIMENTS, Experiment, experiment
-from vgs_lib.leaderboard_pages import experiment_page, systems_page
 from vgs_lib.machine import quick_products
 from vgs_lib.recipes import SYSTEMS, Recipe, recipe
-from vgs_lib.reproduce import Reproduction
 from vgs_lib.safe_files import write_atomically
-from vgs_lib.scene_benchmark import SceneBenchmark
+from vgs_lib.systems import leaderboard
+from vgs_lib.systems.attribute_benchmark import AttributeBenchmark
+from vgs_lib.systems.conditions import Conditions
+from vgs_lib.systems.experiments import EXPERIMENTS, Experiment, experiment
+from vgs_lib.systems.pages import experiment_page, systems_page
+from vgs_lib.systems.reproduce import Reproduction
+from vgs_lib.systems.scene_benchmark import SceneBenchmark
 from vgs_lib.training import ResumedEvent, StepEvent, StoppedEvent
+from vgs_lib.training.devices import check_device
 
 MINUTES = 10.0  # of training for each system
 

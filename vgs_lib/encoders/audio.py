@@ -24,7 +24,7 @@ from vgs_lib.encoders.layers import (
     scaled,
 )
 from vgs_lib.front_ends import FrontEnd
-from vgs_lib.front_ends_named import make_front_end
+from vgs_lib.front_ends.named import make_front_end
 
 
 class DAVEnet(nn.Module):
@@ -35,7 +35,7 @@ class DAVEnet(nn.Module):
     last block out, so T / 8 and 512 channels (ni2018, second optimization).
 
     Arguments: ``width`` scales every layer; ``dim`` is the embedding size D (by default that of the last block times
-    ``width``); ``front_end``, an object or a name (``vgs_lib.front_ends_named``), gives the number of mel bands and
+    ``width``); ``front_end``, an object or a name (``vgs_lib.front_ends.named``), gives the number of mel bands and
     the seconds of a frame. Outputs are never negative. Raises ValueError for another number of convolutions.
     """
 

@@ -5,7 +5,7 @@
     pooled over frames and positions --> a number
 
 tian2020 (section 6.2) names attention between the modalities as what its dual encoder lacks, and builds none; this is
-one design. ``vgs_lib.reranking`` uses it.
+one design. ``vgs_lib.search.reranking`` uses it.
 
 Shapes: P pairs, D embedding, H W grid, N = H W positions, T frames, E hidden width.
 """

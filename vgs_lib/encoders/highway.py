@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vgs_lib.encoders.attention import VectorAttention
 from vgs_lib.encoders.layers import apply_mask, check_lengths, one_frame, padding_mask, scaled
 from vgs_lib.front_ends import FrontEnd
-from vgs_lib.front_ends_named import make_front_end
+from vgs_lib.front_ends.named import make_front_end
 
 _SCALE = 0.04  # of the uniform weights at the start
 _GATE_BIAS = -2.0  # at the start the state is mostly kept

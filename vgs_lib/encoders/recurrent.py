@@ -27,7 +27,7 @@ from vgs_lib.encoders.layers import (
     scaled,
 )
 from vgs_lib.front_ends import FrontEnd
-from vgs_lib.front_ends_named import make_front_end
+from vgs_lib.front_ends.named import make_front_end
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 POOLS = (None, "attention", "mean")

@@ -39,7 +39,7 @@ from vgs_lib.encoders.layers import (
 )
 from vgs_lib.encoders.recurrent import RecurrentLayer
 from vgs_lib.front_ends import FrontEnd
-from vgs_lib.front_ends_named import make_front_end
+from vgs_lib.front_ends.named import make_front_end
 
 CELLS = ("tcn", "gru", "lstm")
 LAYOUTS = ("parallel", "alone", "appended")

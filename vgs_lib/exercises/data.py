@@ -7,7 +7,7 @@ import numpy as np
 
 from vgs_lib.audio import LogMel, num_frames
 from vgs_lib.exercises import RIGHT, blank, not_a_number
-from vgs_lib.mel_scale import band_centres
+from vgs_lib.front_ends.mel_scale import band_centres
 
 
 def check_frames(answer, seconds: float, front_end: LogMel) -> str:

@@ -19,7 +19,7 @@ from vgs_lib.errors import CheckpointError
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes.recipe import INITIAL, Part, Recipe
 from vgs_lib.similarity import KINDS
-from vgs_lib.training_embedding_loss import EmbeddingLoss
+from vgs_lib.training.embedding_objective import EmbeddingLoss
 
 IMAGE_ENCODERS: dict[str, Callable] = {
     "timm": TimmPyramid,

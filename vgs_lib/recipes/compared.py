@@ -5,7 +5,7 @@ said in ``chosen``. tian2020 (equation 2.11) gives all three one sampled imposto
 what their code has, every impostor of the batch at margin 0.2.
 """
 
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.recipes.recipe import Part, Recipe
 from vgs_lib.training import FitSettings, ScoreLoss
 

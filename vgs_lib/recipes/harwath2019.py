@@ -9,7 +9,7 @@ what the document calls impractical.
 
 from dataclasses import replace
 
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.recipes.recipe import Part, Recipe
 from vgs_lib.training import FitSettings, ScoreLoss
 

@@ -6,7 +6,7 @@ tried on the original loss, as far as the document says. The batch size is not g
 
 from dataclasses import replace
 
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.recipes.recipe import Part, Recipe
 from vgs_lib.training import FitSettings, ScoreLoss
 

@@ -7,11 +7,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.augment import Augmentation
-from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.errors import CheckpointError
 from vgs_lib.training import FitSettings, ScoreLoss
-from vgs_lib.training_embedding_loss import EmbeddingLoss, loss_from_dict
+from vgs_lib.training.embedding_objective import EmbeddingLoss, loss_from_dict
 
 INITIAL = ("", "natural-sounds", "sound-classes")  # what the encoders begin with
 
@@ -30,7 +30,7 @@ class Recipe:
 
     num_classes: classes that a loss on labels knows (CMPC, DSCMR, TIMAM); 0 where there are none.
     initial: what the encoders are pre-trained on before this recipe trains them, one of ``INITIAL``
-        (:mod:`vgs_lib.pretraining`); "" leaves them as they are built.
+        (:mod:`vgs_lib.studies.pretraining`); "" leaves them as they are built.
     document: where the system is described. chosen: what was chosen where the document leaves a gap.
     """
 

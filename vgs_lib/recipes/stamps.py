@@ -1,7 +1,7 @@
 """The recipes of the two checkpoints that come with the project."""
 
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.augment import Augmentation
-from vgs_lib.data.scene_batches import SceneData
 from vgs_lib.recipes.recipe import Part, Recipe
 from vgs_lib.training import FitSettings, ScoreLoss
 

@@ -10,10 +10,10 @@ said: here as its own system is, but for DSCMR, whose published code has Adam wi
 from dataclasses import replace
 from typing import Any
 
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.recipes.recipe import Part, Recipe
 from vgs_lib.training import FitSettings, ScoreLoss
-from vgs_lib.training_embedding_loss import EmbeddingLoss
+from vgs_lib.training.embedding_objective import EmbeddingLoss
 
 _FIT = FitSettings(
     optimizer="adam",

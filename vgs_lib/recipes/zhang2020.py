@@ -5,7 +5,7 @@ The untrained baselines "(R)" of its Table 1 are the same systems before their f
 many layers their speech side has, and published.csv puts them beside the systems with five.
 """
 
-from vgs_lib.data.scene_batches import SceneData
+from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.recipes.recipe import Part, Recipe
 from vgs_lib.training import FitSettings, ScoreLoss
 

@@ -15,8 +15,8 @@ from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError
 from vgs_lib.memory import give_back
 from vgs_lib.prompting import Prompter
-from vgs_lib.retrieval_errors import Mistake, word_votes
-from vgs_lib.search import scored_maps
+from vgs_lib.retrieval.mistakes import Mistake, word_votes
+from vgs_lib.search.nearest import scored_maps
 from vgs_lib.widgets.material import Clip, Picture, _people_clips
 
 _PICTURES = 8  # scored together: bounds the memory
@@ -105,7 +105,7 @@ class Collection:
         )
 
     def votes(self, mistake: Mistake) -> list[tuple[str, float]]:
-        """How much each word spoke for the wrong picture of a mistake: :func:`vgs_lib.retrieval_errors.word_votes`."""
+        """How much each word spoke for a mistake's wrong picture: :func:`vgs_lib.retrieval.mistakes.word_votes`."""
         model, clip = self.prompter.model, self.captions[mistake.query]
         pictures = [self.pictures[place].id for place in (mistake.first, mistake.right)]
         wrong, right = (scored_maps(model, self.prompter.image_map(name)[None])[0] for name in pictures)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vgs_lib.study import Study
-from vgs_lib.training_history import Run
+from vgs_lib.studies.history import Run
+from vgs_lib.studies.study import Study
 from vgs_lib.widgets.training_controller import TrainingController
 from vgs_lib.widgets.view import View, answer_while_busy, module, style
 

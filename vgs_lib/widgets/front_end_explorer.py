@@ -13,7 +13,7 @@ from torchaudio.functional import resample
 from vgs_lib.audio import SAMPLE_RATE, check_speech
 from vgs_lib.errors import AudioError, VgsError
 from vgs_lib.front_ends import LogMel, Mfcc
-from vgs_lib.mel_scale import band_centres, empty_bands
+from vgs_lib.front_ends.mel_scale import band_centres, empty_bands
 from vgs_lib.viz import colour_table
 from vgs_lib.widgets import buffers
 from vgs_lib.widgets.material import Clip, Word

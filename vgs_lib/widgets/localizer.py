@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import ipywidgets
 
-from vgs_lib.localization_figures import HEAT_RANGE
+from vgs_lib.figures.localization import HEAT_RANGE
 from vgs_lib.widgets.localizer_controller import LocalizerController
 from vgs_lib.widgets.localizer_region import RegionController
 from vgs_lib.widgets.material import Clip, Picture

@@ -14,8 +14,8 @@ from vgs_lib import localization
 from vgs_lib.audio import check_speech, to_mono_16k
 from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError
+from vgs_lib.figures.localization import HEAT_RANGE
 from vgs_lib.images import fit_picture
-from vgs_lib.localization_figures import HEAT_RANGE
 from vgs_lib.widgets.controllers import GalleryController, RecorderController
 from vgs_lib.widgets.localizer_region import RegionController
 from vgs_lib.widgets.material import Clip, Picture, Word

@@ -2,7 +2,7 @@
 
 import time
 
-from vgs_lib.data.banks import Filling
+from vgs_lib.batches.banks import Filling
 
 
 class FillingClock:

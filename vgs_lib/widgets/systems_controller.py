@@ -1,7 +1,7 @@
 """What the comparison of two systems knows and decides, without any widget library. Legend: Q queries.
 
-A record (:mod:`vgs_lib.reproduce`) holds the rank of the right candidate of each query: query i is scene i of the test
-split, its caption from speech to picture and its picture the other way.
+A record (:mod:`vgs_lib.systems.reproduce`) holds the rank of the right candidate of each query: query i is scene i of
+the test split, its caption from speech to picture and its picture the other way.
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vgs_lib.errors import DataError
-from vgs_lib.paired import Paired, hits, paired, sentence
+from vgs_lib.retrieval.paired import Paired, hits, paired, sentence
 from vgs_lib.widgets import buffers
 from vgs_lib.widgets.material import Picture, Word, _scene_picture
 

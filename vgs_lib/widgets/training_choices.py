@@ -7,7 +7,7 @@ from typing import Any
 
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Recipe
-from vgs_lib.study import Study
+from vgs_lib.studies.study import Study
 
 LISTS = ("image", "audio", "similarity", "loss")
 NUMBERS: dict[str, tuple[type, float, str]] = {

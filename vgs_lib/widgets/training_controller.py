@@ -1,6 +1,6 @@
 """What the training dashboard knows and does: choices, one run at a time in the background, the curves of all runs.
 
-No widget library. A run is a folder (:mod:`vgs_lib.training_history`); a new controller over the same folder, in a
+No widget library. A run is a folder (:mod:`vgs_lib.studies.history`); a new controller over the same folder, in a
 restarted kernel, shows its runs again and resumes them exactly.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 
 from torch import nn
 
-from vgs_lib.data.banks import Filling
+from vgs_lib.batches.banks import Filling
 from vgs_lib.errors import TrainingError, VgsError
 from vgs_lib.memory import give_back
 from vgs_lib.recipes import Recipe
-from vgs_lib.study import Study
+from vgs_lib.studies.history import LABELS, Run, read_runs
+from vgs_lib.studies.study import Study
 from vgs_lib.training import EvaluationEvent, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit, load_best
-from vgs_lib.training_history import LABELS, Run, read_runs
 from vgs_lib.widgets.progress import FillingClock
 from vgs_lib.widgets.training_choices import LISTS, default_choices, plan_of
 from vgs_lib.widgets.training_runs import claim, curves_of, free_name, read_again, release, run_of, training

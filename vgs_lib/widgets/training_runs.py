@@ -2,7 +2,7 @@
 
 One kernel may hold several controllers, such as after its cell was run again. One run trains at a time: the steps
 of two would take turns with torch's global generator, and neither could be repeated exactly. Of several kernels, each
-run has at most one that trains it: see :class:`vgs_lib.training_state.RunFolder`.
+run has at most one that trains it: see :class:`vgs_lib.training.state.RunFolder`.
 """
 
 import re
@@ -16,7 +16,7 @@ import numpy as np
 
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Recipe
-from vgs_lib.training_history import COLOURS, Run, read_runs
+from vgs_lib.studies.history import COLOURS, Run, read_runs
 
 MAX_POINTS = 600  # of a curve that is sent to the browser
 

@@ -1,0 +1,1 @@
+"""What notebooks show: plots, films and tables of what the other rooms compute."""

@@ -1,0 +1,69 @@
+"""A documents' comparison with the records that there are of it, as notebooks show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vgs_lib.figures.leaderboard import missing
+from vgs_lib.systems import leaderboard
+from vgs_lib.systems.agreement_tables import claims_table
+from vgs_lib.systems.experiments import Experiment, experiment
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An experiment and its records, none of them where nothing is trained yet; all that is said is Markdown.
+
+    records: those of runs that are comparable (:meth:`vgs_lib.systems.experiments.Experiment.comparable`). others: the
+    rest, which no table and no figure has.
+    """
+
+    experiment: Experiment
+    records: list[Mapping[str, Any]]
+    others: list[Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, name: str, folder: Path) -> "Recorded":
+        """The experiment of that name with the records in ``folder / name``.
+
+        Raises :class:`TrainingError` for a name that is not there and :class:`DataError` for a damaged record.
+        """
+        one, every = experiment(name), leaderboard.read_records(folder / name)
+        equal = one.comparable(every)
+        return cls(one, equal, [record for record in every if record not in equal])
+
+    @property
+    def names(self) -> list[str]:
+        """The runs, in the experiment's order."""
+        return [run.recipe.name for run in self.experiment.parts]
+
+    @property
+    def missing(self) -> str:
+        """Which runs have no record yet, the command that makes them, and which records are of other conditions."""
+        said = missing(self.records, self.names, f"python -m vgs_lib reproduce --experiment {self.experiment.name}")
+        if odd := ", ".join(sorted({record["system"] for record in self.others})):
+            said += f" Not shown, since trained under other conditions or for steps that were asked for: {odd}."
+        return said
+
+    @property
+    def said(self) -> str:
+        """What the document found, how ours differs, and what is missing."""
+        one = self.experiment
+        return f"On other data the document found ({one.source}): {one.found}\n\n{one.note}\n\n{self.missing}"
+
+    @property
+    def table(self) -> str:
+        """The figures of the runs."""
+        return leaderboard.table(self.records, order=self.names) if self.records else "There are no records yet."
+
+    @property
+    def claims(self) -> str:
+        """Each claim of the document beside our difference."""
+        table = claims_table(self.records, self.experiment)
+        return table or "No two of the runs that the document compares have records yet."
+
+    @property
+    def published(self) -> str:
+        """The document's figures of the systems, on data of its own."""
+        return leaderboard.published_table(self.names)

@@ -1,0 +1,1 @@
+"""The documents' systems side by side: equal conditions, budgets, records, and tables of them."""

@@ -1,0 +1,178 @@
+"""Whether our systems come in the documents' order: published figures and records of ours, two systems at a time.
+
+Figures of different data are not comparable, but their order is. A document's order of two systems *agrees* with ours
+where the 95 % interval of our difference lies above 0, *disagrees* where it lies below, and is *undecided* otherwise.
+
+The interval is over the queries, of described things over their classes. They are drawn for both systems together
+where their ranks are known, and as if they were independent, which is too wide, where only intervals are (mAP@50). With
+several seeds, whose queries are averaged, the spread of the seeds is added to it by Student's t; with one it says
+nothing about another. A seed changes the first weights, what a loss draws and dropout; the scenes, voices, blanks and
+order of the batches are those of every seed, so that the spread of whole trainings may be larger.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from scipy.stats import t
+
+from vgs_lib.retrieval import bootstrap_interval
+from vgs_lib.retrieval.paired import hits
+from vgs_lib.systems.leaderboard import WAYS, published
+
+Record = Mapping[str, Any]
+# How a system's name here says what the document's encoders began with; the rest is not compared.
+STARTS = {
+    "": ("",),
+    "none": ("",),
+    "natural sounds": ("-sounds", ""),  # ours begin with natural sounds, or, like all others, do not
+    "ImageNet": ("",),
+}
+MAIN = ("r10", "p10")  # the figure of a document's table that is compared, the first that it has
+NORMAL = 2 * 1.959964  # standard errors from end to end of a 95 % interval
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two systems of which a document found ``better`` better, and our difference with its 95 % interval."""
+
+    better: str
+    worse: str
+    ours: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def verdict(self) -> str:
+        """ "agrees", "disagrees" or "undecided"."""
+        return "agrees" if self.low > 0 else "disagrees" if self.high < 0 else "undecided"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Systems that a document measures on one data set with one figure and one ``start`` of the encoders, in pairs."""
+
+    document: str
+    data: str
+    start: str
+    figure: str
+    pairs: tuple[Compared, ...]
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The systems of the pairs, each once."""
+        return tuple(dict.fromkeys(name for pair in self.pairs for name in (pair.better, pair.worse)))
+
+    @property
+    def tau(self) -> float:
+        """Kendall's tau of its order and ours: the share of pairs in the same order less that of the others."""
+        return fmean(np.sign(pair.ours) for pair in self.pairs)
+
+
+def compared(
+    records: Sequence[Record], better: str, worse: str, figure: str = "r10", ways: Sequence[str] = WAYS
+) -> Compared | None:
+    """Our difference of two systems on the seeds that both have, mean of ``ways``; None where they share no seed.
+
+    figure: "r1", "r5" or "r10" of 1,000 scenes, "map50" of single names, "unseen_r1" or "unseen_map50" of described
+    things (colour pairs).
+    """
+    first, second = ({r["seed"]: r for r in records if r["system"] == name} for name in (better, worse))
+    seeds = sorted(first.keys() & second.keys())
+    if not seeds:
+        return None
+    ours, theirs = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
+    differences = [value(a, figure, ways) - value(b, figure, ways) for a, b in zip(ours, theirs, strict=True)]
+    middle = fmean(differences)
+    low, high = _over_queries(ours, theirs, figure, ways)
+    if len(seeds) > 1:
+        seeds_half = float(t.ppf(0.975, len(seeds) - 1)) * stdev(differences) / len(seeds) ** 0.5
+        low, high = middle - np.hypot(middle - low, seeds_half), middle + np.hypot(high - middle, seeds_half)
+    return Compared(better, worse, middle, float(low), float(high), len(seeds))
+
+
+def value(record: Record, figure: str, ways: Sequence[str] = WAYS) -> float:
+    """A figure of a record, mean of ``ways``."""
+    return fmean(_part(record, figure)[way][figure.removeprefix("unseen_")] for way in ways)
+
+
+def _part(record: Record, figure: str) -> Mapping[str, Any]:
+    figures = record["figures"]
+    if figure.startswith("unseen_"):
+        return figures["unseen"]["colour"]
+    return figures["words"] if figure == "map50" else figures["1000 scenes"]
+
+
+def _ranks(record: Record, figure: str, way: str) -> Sequence[float]:
+    if figure.startswith("unseen_"):
+        return _part(record, figure)[way]["ranks"]
+    return record["figures"]["ranks"][way]
+
+
+def _classes(record: Record, figure: str) -> Sequence[int] | None:
+    """The class of each query where several of one class ask for the same candidates."""
+    return _part(record, figure)[WAYS[0]]["classes"] if figure.startswith("unseen_") else None
+
+
+def _over_queries(
+    ours: Sequence[Record], theirs: Sequence[Record], figure: str, ways: Sequence[str]
+) -> tuple[float, float]:
+    """The interval over queries of the difference, each query's answers averaged over ways and seeds."""
+    name = figure.removeprefix("unseen_")
+    if name.startswith("r"):
+        k = int(name[1:])
+        means = [
+            np.mean([hits(_ranks(one, figure, way), k).astype(float) for one in side for way in ways], axis=0)
+            for side in (ours, theirs)
+        ]
+        return bootstrap_interval(means[0] - means[1], seed=0, groups=_classes(ours[0], figure))
+    errors = [
+        fmean(np.ptp(_part(one, figure)[way][f"{name}_ci"]) / NORMAL for one in side for way in ways)
+        for side in (ours, theirs)
+    ]
+    middle = fmean(value(a, figure, ways) - value(b, figure, ways) for a, b in zip(ours, theirs, strict=True))
+    half = NORMAL / 2 * float(np.hypot(*errors))
+    return middle - half, middle + half
+
+
+def orders(records: Sequence[Record]) -> list[Order]:
+    """Every order of a document of which we have two systems or more, judged by R@10 (P@10) in the ways it gives.
+
+    Compared are systems whose encoders begin with the same, there and here; zhang2020's with the same picture network.
+    tian2020's birds and flowers are not compared with scenes (:mod:`vgs_lib.systems.experiments` has described things).
+    """
+    there = {record["system"] for record in records}
+    groups: dict[tuple[str, ...], dict[str, dict[tuple[str, str], float]]] = {}
+    for one in published():
+        for ending in STARTS.get(one.initialisation, ()):
+            document, name = one.source.split(",")[0], one.system + ending
+            network = name.split("-")[1] if document == "zhang2020" else ""
+            if name in there and one.figure in MAIN:
+                start = one.initialisation + (
+                    ", not here" if one.initialisation == "natural sounds" and not ending else ""
+                )
+                key = (document, one.data, start, network)
+                groups.setdefault(key, {}).setdefault(name, {})[one.direction, one.figure] = one.value
+    found = [_order(*key[:3], systems, records) for key, systems in groups.items()]
+    return [order for order in found if order.pairs]
+
+
+def _order(
+    document: str,
+    data: str,
+    start: str,
+    systems: Mapping[str, Mapping[tuple[str, str], float]],
+    records: Sequence[Record],
+) -> Order:
+    figure = next(f for f in MAIN if any(f == key for values in systems.values() for _, key in values))
+    pairs = []
+    for a, b in combinations(systems, 2):
+        ways = [way for way in WAYS if (way, figure) in systems[a] and (way, figure) in systems[b]]
+        theirs = sum(systems[a][way, figure] - systems[b][way, figure] for way in ways)
+        if theirs:
+            pairs.append(compared(records, *((a, b) if theirs > 0 else (b, a)), "r10", ways))
+    return Order(document, data, start, figure, tuple(pair for pair in pairs if pair))

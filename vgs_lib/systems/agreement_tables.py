@@ -1,0 +1,58 @@
+"""Tables of :mod:`vgs_lib.systems.agreement`: orders of the documents beside ours, and the claims of an experiment."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vgs_lib.markdown import markdown_table
+from vgs_lib.systems.agreement import Compared, Order, compared
+from vgs_lib.systems.experiments import Experiment
+
+NAMES = {"r1": "R@1", "r10": "R@10", "p10": "P@10, ours R@10", "unseen_r1": "R@1 of unseen pairs"}
+KINDS = ("same order, decided", "same, undecided", "other, undecided", "other order, decided")
+
+
+def kind(pair: Compared) -> str:
+    """Which of ``KINDS`` a pair is."""
+    if pair.verdict != "undecided":
+        return KINDS[0] if pair.verdict == "agrees" else KINDS[3]
+    return KINDS[1] if pair.ours > 0 else KINDS[2]
+
+
+def orders_table(orders: Sequence[Order]) -> str:
+    """A Markdown table: how many pairs of each document and data set come in its order here."""
+    heads = ["document", "its data", "begun with", "figure", "systems", "pairs", *KINDS, "Kendall's tau"]
+    rows = []
+    for one in orders:
+        counts = [str(sum(kind(pair) == name for pair in one.pairs)) for name in KINDS]
+        numbers = [", ".join(one.systems), str(len(one.pairs)), *counts, f"{one.tau:+.2f}"]
+        rows.append([one.document, one.data, one.start or "not said", NAMES[one.figure], *numbers])
+    return markdown_table(heads, rows)
+
+
+def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of the pairs that are decided the other way round here; a sentence where there is none."""
+    steps = {record["system"]: f"{record['steps']:,}" for record in records}
+    rows = [(one, pair) for one in orders for pair in one.pairs if pair.verdict == "disagrees"]
+    if not rows:
+        return "There is none."
+    heads = ["document", "better there", "worse there", "ours", "95 % interval", "seeds", "steps of the two"]
+    taken = lambda pair: f"{steps[pair.better]}, {steps[pair.worse]}"
+    lines = [[one.document, pair.better, pair.worse, *_numbers(pair), taken(pair)] for one, pair in rows]
+    return markdown_table(heads, lines)
+
+
+def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
+    """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained.
+
+    records: comparable ones (:meth:`vgs_lib.systems.experiments.Experiment.comparable`).
+    """
+    found = [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
+    if not found:
+        return ""
+    ours = f"our difference of {NAMES[one.figure]}"
+    heads = ["better there", "worse there", ours, "95 % interval", "seeds", "verdict"]
+    return markdown_table(heads, [[pair.better, pair.worse, *_numbers(pair), pair.verdict] for pair in found])
+
+
+def _numbers(pair: Compared) -> list[str]:
+    return [f"{pair.ours:+.3f}", f"{pair.low:+.3f} to {pair.high:+.3f}", str(pair.seeds)]

@@ -1,0 +1,102 @@
+"""Markdown pages of records: how they were made, the table, and where its order agrees with the documents."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vgs_lib.systems.agreement import orders
+from vgs_lib.systems.agreement_tables import claims_table, orders_table, reversals_table
+from vgs_lib.systems.experiments import Experiment
+from vgs_lib.systems.leaderboard import comparable, published_table, table
+
+Record = Mapping[str, Any]
+
+
+def systems_page(records: Sequence[Record]) -> str:
+    """Our table with how it was made, its order beside the documents', and the published figures of the systems."""
+    equal = comparable(records)
+    typical = (equal or records)[0]
+    conditions, made, scale = typical["conditions"], typical["machine"], typical["conditions"]["scale"]
+    intro = (
+        f"Every system trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time) "
+        "on Spoken Stamps and under equal conditions: batches "
+        f"of {conditions['data']['batch_size']}, hidden channels times {scale['width']:g}, embeddings of "
+        f"{scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one optimizer. Recall and median rank "
+        "are of 1,000 test scenes of one to four things, told by voices never trained on (chance R@1 .001, R@10 .010, "
+        "median rank 500.5); mAP@50 is of 1,000 single names, where every picture of the same name is right. "
+        f"Made by `python -m vgs_lib reproduce` with {_threads(made)} of {made['processor']}, torch "
+        f"{made['torch']}."
+    )
+    intro += (
+        " Time in which encoders were trained beforehand is not counted, and all systems see pictures through the same "
+        "network trained on ImageNet, whatever a name says of its beginning."
+    )
+    intro += (
+        " Systems of tian2020 see the maps of two strides of it, as CBAM needs them; losses on classes (CMPC, DSCMR, "
+        "TIMAM) know one class for each set of names, so nearly one for each scene, and are judged on described things "
+        "in fine-grained.md. The number of steps is fixed before a run by timing a few; core minutes are what it took."
+    )
+    if odd := _named([record for record in records if record not in equal]):
+        intro += f" Trained under other conditions or for steps that were asked for, and in the table only: {odd}."
+    parts = ["# Systems on Spoken Stamps", intro, table(records)]
+    if found := orders(equal):
+        parts += [
+            "## The order of the systems",
+            ORDERS,
+            orders_table(found),
+            REVERSALS,
+            reversals_table(found, equal),
+        ]
+    theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
+    bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
+    systems = list(dict.fromkeys(bases))  # the published rows name what a system began with in a column
+    return "\n\n".join([*parts, "## Published", theirs, published_table(systems)]) + "\n"
+
+
+ORDERS = (
+    "Each two systems that a document measures on one data set with encoders that begin with the same: do ours come in "
+    "the same order? Decided means that the 95 % interval of our difference does not contain 0; with one seed it is "
+    "over queries and says nothing about another seed. Seeds change the first weights, what a loss draws and dropout, "
+    "not the order of the batches. Equal time favours what is cheap on two cores: a recurrent system takes far fewer "
+    "steps than a convolutional one, and the documents gave each as many as it needed. Where systems differ in their "
+    "picture networks alone, as zhang2020's, they are one run here, and several orders of the document stand beside it."
+)
+REVERSALS = "The pairs that come in the other order here, decided:"
+
+
+def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
+    """What was compared and how, what the document found, our table in the experiment's order, and its claims."""
+    equal = one.comparable(records)
+    typical = (equal or records)[0]
+    conditions, made = typical["conditions"], typical["machine"]
+    data = "described things" if one.described else "scenes"
+    setup = (
+        f"Each run trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time), on "
+        f"{data} of Spoken Stamps and otherwise under the conditions of systems.md; time in which encoders were "
+        f"trained beforehand is not counted. {one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` "
+        f"with {_threads(made)} of {made['processor']}, torch {made['torch']}."
+    )
+    if one.described:
+        setup += (
+            " Figures are of queries whose colour and noun were trained together (seen) and of those that never were "
+            f"(unseen); chance is R@1 {records[0]['figures']['seen']['colour']['speech_to_image']['r1_chance']:.3f}. "
+            "In these splits size and noun nearly name a picture; the columns *colour* give how often the named colour "
+            "is chosen between two pictures (or captions) of the same thing and size in two colours, one of them never "
+            "trained: a model that is deaf to colours has .5 in the mean of seen and unseen, which is *both*."
+        )
+    if odd := _named([record for record in records if record not in equal]):
+        setup += f" Trained under other conditions or for steps that were asked for, and in the table only: {odd}."
+    theirs = f"On other data the document found: {one.found} ({one.source})"
+    order = [part.recipe.name for part in one.parts]
+    parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
+    if claims := claims_table(equal, one):
+        parts += ["## Its claims here", claims]
+    return "\n\n".join(parts) + "\n"
+
+
+def _threads(made: Mapping[str, Any]) -> str:
+    threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
+    return f"{made['gpu']} and {threads}" if "gpu" in made else threads
+
+
+def _named(records: Sequence[Record]) -> str:
+    return ", ".join(sorted({record["system"] for record in records}))
