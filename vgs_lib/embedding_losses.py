@@ -2,7 +2,7 @@
 
 They take one vector for each picture and each caption, row i of both being a pair, and the class of each pair, a number
 from 0 to C - 1. What is learnt with a loss (class weights, a discriminator) is an argument here and is kept by the
-modules of ``embedding_heads``.
+modules of ``training.embedding_heads``.
 
 Legend: B pairs, D embedding, C classes.
 """

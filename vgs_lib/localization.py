@@ -44,7 +44,7 @@ def pointing_hit(heat: Tensor, mask: Tensor) -> float:
     Raises:
         ValueError: a mask that is empty, not bool or not 2-D, a map that is not 2-D or not finite.
     """
-    heat, mask = _check(heat, mask)
+    heat, mask = at_mask_size(heat, mask)
     return mask[heat == heat.max()].double().mean().item()
 
 
@@ -60,6 +60,48 @@ def iou(heat: Tensor, mask: Tensor, threshold: float) -> float:
         ValueError: as :func:`pointing_hit`.
     """
     return _ious(heat, mask, torch.tensor([threshold])).item()
+
+
+def iod(heat: Tensor, mask: Tensor, threshold: float) -> float:
+    """Intersection over detection: the share of the marked pixels that lie in the mask, 0 to 1 (precision).
+
+    Where nothing is marked it is 0, so that marking nothing is never an advantage. Arguments and errors are those of
+    :func:`iou`.
+    """
+    heat, mask = at_mask_size(heat, mask)
+    marked = heat >= threshold
+    return (marked & mask).sum().item() / max(1, marked.sum().item())
+
+
+def iot(heat: Tensor, mask: Tensor, threshold: float) -> float:
+    """Intersection over target: the share of the mask's pixels that are marked, 0 to 1 (recall).
+
+    Arguments and errors are those of :func:`iou`.
+    """
+    heat, mask = at_mask_size(heat, mask)
+    return ((heat >= threshold) & mask).sum().item() / mask.sum().item()
+
+
+def average_precision(heat: Tensor, mask: Tensor) -> float:
+    """The average precision of the pixels ranked by heat: over 0 to 1, of no threshold.
+
+    The mean, over the pixels of the mask, of the share of the mask among all pixels at least as hot. A constant map
+    gives the mask's share of the picture.
+
+    Args:
+        heat: ``[H, W]``, upsampled to the mask where it is of another size; only the order of its values counts.
+        mask: ``[Y, X]`` bool.
+
+    Raises:
+        ValueError: as :func:`pointing_hit`.
+    """
+    heat, mask = at_mask_size(heat, mask)
+    values, order = heat.flatten().sort(descending=True)
+    found = mask.flatten()[order].double().cumsum(0)
+    last = torch.ones_like(values, dtype=torch.bool)  # the last pixel of each value: tied pixels come together
+    last[:-1] = values[1:] < values[:-1]
+    found, ranked = found[last], last.nonzero().flatten().double() + 1
+    return float((found.diff(prepend=found.new_zeros(1)) * found / ranked).sum() / found[-1])
 
 
 def mean_ious(heats: Sequence[Tensor], masks: Sequence[Tensor], thresholds: Tensor | Sequence[float]) -> Tensor:
@@ -113,7 +155,7 @@ def chance_iou(mask: Tensor) -> float:
 
 def _ious(heat: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
     """IoU at each ascending threshold [K], from one count of pixels per interval between thresholds."""
-    heat, mask = _check(heat, mask)
+    heat, mask = at_mask_size(heat, mask)
     passed = torch.bucketize(heat, thresholds.to(heat), right=True)  # how many thresholds each pixel reaches
 
     def at_least(values: Tensor) -> Tensor:  # pixels that reach each threshold
@@ -124,8 +166,8 @@ def _ious(heat: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
     return intersection / (detected + mask.sum().cpu() - intersection)
 
 
-def _check(heat: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The map at the mask's size, and the mask on its device."""
+def at_mask_size(heat: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The map, upsampled to the mask's size, and the mask on its device; errors as :func:`pointing_hit`."""
     mask = torch.as_tensor(mask)
     if mask.dim() != 2 or mask.dtype != torch.bool or not mask.any():
         raise ValueError(f"the mask is {list(mask.shape)} {mask.dtype}; expected [Y, X] bool with a true pixel")

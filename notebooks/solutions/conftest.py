@@ -15,8 +15,8 @@ import nbformat
 import pytest
 from nbval.plugin import IPyNbFile
 
+from vgs_lib.coursework.runs import MemoryWatch, fresh_runs, kernel_environment
 from vgs_lib.exercises import RIGHT
-from vgs_lib.notebook_runs import MemoryWatch, fresh_runs, kernel_environment
 
 # With the start of the kernel, on two cores.
 SECONDS, SECONDS_OF = 60, {"02_train": 200, "03_retrieval": 120, "09_fine_grained": 300}

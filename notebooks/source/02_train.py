@@ -23,7 +23,7 @@ own_steps = 40  # of the run on it
 # %%
 from vgs_lib import paths
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.studies.history import curves_figure
+from vgs_lib.figures.curves import curves_figure
 from vgs_lib.studies.word_study import WordStudy
 from vgs_lib.viz import with_alt
 from vgs_lib.widgets import TrainingDashboard

@@ -108,7 +108,8 @@ check_place(place)
 # The interval comes from the [bootstrap](glossary.md#bootstrap-interval): draw eighty captions from the eighty with replacement, compute the figure, repeat a thousand times, and keep the middle 95 %.
 
 # %%
-from vgs_lib.figures.retrieval import recall_plot, report, table
+from vgs_lib.figures.retrieval import recall_plot
+from vgs_lib.retrieval.report import report, table
 from vgs_lib.viz import with_alt
 
 reports = {
@@ -239,8 +240,8 @@ print(f"Most memory that this notebook has been resident in so far: {peak_bytes(
 # **Predict first.** A hundred of the thousand pictures may go on the short list. How many of the ten that the exact search finds will be on it, with one vector a picture and with 196?
 
 # %%
-from vgs_lib.figures.retrieval import measure, search_plot, search_table
-from vgs_lib.search.nearest import quality
+from vgs_lib.figures.retrieval import search_plot, search_table
+from vgs_lib.search.nearest import measure, quality
 
 queries = collection.audio_maps[:num_queries]
 exact = [pooled.exact(one) for one in queries]

@@ -82,7 +82,7 @@ word = found[0]
 region = localization.upsample(word.heat, tuple(word.mask.shape)) >= shipped
 everything = torch.ones_like(region)
 for name, marked in (("the model's region", region), ("the whole picture", everything)):
-    values = [f(marked.float(), word.mask, 0.5) for f in (localization.iou, measures.iod, measures.iot)]
+    values = [f(marked.float(), word.mask, 0.5) for f in (localization.iou, localization.iod, localization.iot)]
     print(f"{name:20} IoU {values[0]:.3f}   IoD {values[1]:.3f}   IoT {values[2]:.3f}")
 
 # %% [markdown]

@@ -36,7 +36,7 @@ Markdown("\n".join(f"- **{beginning}**: {', '.join(names)}" for beginning, names
 # Two encoders, a similarity, a loss, and a schedule; little else. A name begins with its document, or with the system that a document compares with: chrupala2017, merkx2019 and scharenborg2020 stand in tian2020's tables, as do DSCMR, CMPM with CMPC and TIMAM. Take one apart:
 
 # %%
-from vgs_lib.systems.recipe_parts import parameters, parameters_table, parts_table
+from vgs_lib.recipes.parts import parameters, parameters_table, parts_table
 
 Markdown(parts_table(recipe(look_at)))
 
@@ -48,8 +48,8 @@ Markdown(parts_table(recipe(look_at)))
 # The documents went through tens to hundreds of thousands of pairs, ten to 150 times. To train them all on two cores, each is also built at a smaller scale: a quarter of the hidden channels, [embeddings](glossary.md#embedding) of 256, and one frozen picture network for all (EfficientNet-Lite0), so that the table compares the systems and not what their picture networks had seen before.
 
 # %%
+from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.memory import give_back
-from vgs_lib.systems.conditions import Conditions
 
 give_back()  # from here on freed memory goes back to the system
 conditions = Conditions()
@@ -107,7 +107,7 @@ with Bars("item") as bars:
 # %%
 from vgs_lib.batches.held_out import HeldOut
 from vgs_lib.data.scenes import Scenes
-from vgs_lib.figures.retrieval import report, table
+from vgs_lib.retrieval.report import report, table
 
 held_out, untrained = HeldOut(Scenes(stamps, "test"), 100), prepared.model
 with Bars("item") as bars:
@@ -133,8 +133,9 @@ check_chances(chances, (100, 1000, 1024), 10)
 # And in the document, on data of its own (the rows with *untrained* in the third column):
 
 # %%
-from vgs_lib.systems.leaderboard import published_table, read_records
-from vgs_lib.systems.leaderboard import table as leaderboard
+from vgs_lib.benchmark.leaderboard import published_table
+from vgs_lib.benchmark.leaderboard import table as leaderboard
+from vgs_lib.benchmark.records import read_records
 
 Markdown(published_table([name for name in SYSTEMS if name.startswith("zhang2020")]))
 
@@ -159,8 +160,9 @@ for event in fit(prepared.model, prepared.batches, plan.loss, plan.fit):
 
 # %%
 from vgs_lib import paths
-from vgs_lib.figures.leaderboard import cost_figure, missing, recall_figure
-from vgs_lib.systems.tables import neighbour_table, protocol_table, ranked
+from vgs_lib.benchmark.comparisons import neighbour_table, protocol_table, ranked
+from vgs_lib.benchmark.recorded import missing
+from vgs_lib.figures.leaderboard import cost_figure, recall_figure
 from vgs_lib.viz import with_alt
 
 folder = Path(results) if results else paths.results_folder() / "systems"
@@ -213,9 +215,9 @@ Markdown(published_table(bases))
 # **Predict first.** The documents went through their data ten to 150 times, ours had ten minutes on two cores. In how many of ten pairs will the order be the same?
 
 # %%
-from vgs_lib.systems.agreement import orders
-from vgs_lib.systems.agreement_tables import orders_table, reversals_table
-from vgs_lib.systems.leaderboard import comparable
+from vgs_lib.benchmark.agreement import orders
+from vgs_lib.benchmark.agreement_tables import orders_table, reversals_table
+from vgs_lib.benchmark.records import comparable
 
 compared = orders(comparable(records))
 Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
@@ -302,8 +304,8 @@ Markdown(neighbour_table(distinct, k=found_at))
 # A recipe is plain data. Take one, replace a part, and it builds, trains and is measured like the others:
 #
 # ```python
-# from vgs_lib.systems.reproduce import Reproduction
-# from vgs_lib.systems.scene_benchmark import SceneBenchmark
+# from vgs_lib.benchmark.reproduce import Reproduction
+# from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 # from vgs_lib.training import ScoreLoss
 #
 # mine = replace(recipe("zhang2020-vgg16-5"), name="mine", loss=ScoreLoss("info_nce"), kind="sisa", temperature=1.0)

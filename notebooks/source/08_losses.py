@@ -67,7 +67,8 @@ functions["cmpm"] = lambda s: projection_matching(s, right) + projection_matchin
 # **Predict first.** Sort them: which press on one impostor for each pair, which on a few, which on all? Which press on a pair that is told apart well already?
 
 # %%
-from vgs_lib.figures.losses import gradient_figure, hardness_figure, score_gradient, shares_by_hardness
+from vgs_lib.figures.losses import gradient_figure, hardness_figure
+from vgs_lib.loss_gradients import score_gradient, shares_by_hardness
 from vgs_lib.viz import with_alt
 
 gradients = {name: score_gradient(scores, loss, draws=draws) for name, loss in functions.items()}
@@ -248,8 +249,8 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from vgs_lib import paths
+from vgs_lib.benchmark.recorded import Recorded
 from vgs_lib.figures.leaderboard import recall_figure
-from vgs_lib.figures.recorded import Recorded
 
 folder = Path(results) if results else paths.results_folder()
 
@@ -272,8 +273,9 @@ with_alt(recall_figure(found, title=title, order=by_loss.names, k=1), alt) if fo
 # The document's figures for the two systems of ni2018. Its claim is about R@1; look at R@10 of picture to speech, too. Then the paired test between the same two losses here, at R@1:
 
 # %%
-from vgs_lib.systems.leaderboard import one_of_each, published_table, read_records
-from vgs_lib.systems.tables import comparison
+from vgs_lib.benchmark.comparisons import comparison
+from vgs_lib.benchmark.leaderboard import published_table
+from vgs_lib.benchmark.records import one_of_each, read_records
 
 Markdown(published_table(["ni2018-baseline", "ni2018-three-anchor"]))
 

@@ -146,9 +146,9 @@ check_average_precision(average_precision_at_50)
 # **Predict first.** How much lower will R@1 be on unseen colour pairs: by nothing, by a tenth of it, by half of it? And on size pairs?
 
 # %%
+from vgs_lib.batches.held_out import maps_of
 from vgs_lib.figures.descriptions import compared_figure
 from vgs_lib.studies.attribute_study import attribute_figures
-from vgs_lib.studies.maps import maps_of
 
 model = dashboard.controller.load(run.name)
 test = {split: AttributeHeldOut(study.scenes(split), per_class) for split in splits}
@@ -184,7 +184,7 @@ for name, one in colours.items():
 # **Predict first.** A model whose R@1 on unseen pairs is .5: how many of these choices will it win?
 
 # %%
-from vgs_lib.systems.attribute_choice import colour_choice
+from vgs_lib.studies.attribute_choice import colour_choice
 
 for name, ways in colour_choice(model, maps, test).items():
     for way, one in ways.items():
@@ -201,7 +201,7 @@ for name, ways in colour_choice(model, maps, test).items():
 # In a best picture that is wrong, the *described* thing can still be the right noun, or of the right colour. The chance levels of these parts are high, so read them beside the shares.
 
 # %%
-from vgs_lib.evaluation.description_parts import right_parts
+from vgs_lib.studies.attribute_parts import right_parts
 
 for split, one in test.items():
     parts = right_parts(maps[split].scores, one.classes, queries=one.tested("colour"))
@@ -245,7 +245,7 @@ import torch
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.search.reranking import figures
 from vgs_lib.search.reranking_training import RerankSettings, fit_reranker
-from vgs_lib.studies.swapped_pairs import swapped_pairs
+from vgs_lib.search.swapped_pairs import swapped_pairs
 
 torch.manual_seed(0)
 binder = Reranker(16, weight=1.0, dropout=0.0)
@@ -367,8 +367,8 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from vgs_lib.figures.descriptions import gamma_figure
-from vgs_lib.figures.recorded import Recorded
+from vgs_lib.benchmark.recorded import Recorded
+from vgs_lib.figures.descriptions import gamma_records_figure
 
 folder = Path(results) if results else paths.results_folder()
 gammas = Recorded.read("gamma", folder)
@@ -376,7 +376,7 @@ Markdown(gammas.missing)
 
 # %%
 alt = "Recall at 1 of seen and unseen pairs over gamma, both ways, with intervals"
-with_alt(gamma_figure(gammas.records), alt) if gammas.records else "Nothing to draw yet."
+with_alt(gamma_records_figure(gammas.records), alt) if gammas.records else "Nothing to draw yet."
 
 # %% [markdown]
 # Each claim of the document stands below the table, with our difference in R@1 of unseen pairs; it is *undecided* where the interval contains 0.

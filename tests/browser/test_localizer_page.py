@@ -8,7 +8,7 @@ import toy_tour as toy
 
 from vgs_lib import localization
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.evaluation.localization_scores import iod, iot
+from vgs_lib.localization import iod, iot
 from vgs_lib.widgets import LocalizerController, tour_material
 from vgs_lib.widgets.buffers import wav
 

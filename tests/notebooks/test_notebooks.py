@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vgs_lib import coursework
+from vgs_lib.coursework import copies as coursework
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"

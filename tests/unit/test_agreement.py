@@ -5,11 +5,11 @@ import math
 import pytest
 from toy_records import record
 
-from vgs_lib.systems.agreement import Compared, compared, orders, value
-from vgs_lib.systems.agreement_tables import KINDS, claims_table, kind, orders_table, reversals_table
-from vgs_lib.systems.experiments import EXPERIMENTS, experiment
-from vgs_lib.systems.leaderboard import WAYS
-from vgs_lib.systems.pages import experiment_page, systems_page
+from vgs_lib.benchmark.agreement import Compared, compared, orders, value
+from vgs_lib.benchmark.agreement_tables import KINDS, claims_table, kind, orders_table, reversals_table
+from vgs_lib.benchmark.experiments import EXPERIMENTS, experiment
+from vgs_lib.benchmark.result_pages import experiment_page, systems_page
+from vgs_lib.retrieval import WAYS
 
 FOUND, MISSED = 1.0, 40.0
 

@@ -12,14 +12,15 @@ from tiny_stamps import NAMES, TEST, TRAIN
 from tiny_training import SETTINGS, TinyImages
 
 from vgs_lib.batches.attribute_batches import AttributeBatches, AttributeHeldOut, true_of
+from vgs_lib.batches.held_out import maps_of
 from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.encoders import DAVEnet
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.model import DualEncoder
+from vgs_lib.retrieval import WAYS
 from vgs_lib.seeds import seeded
 from vgs_lib.studies import attribute_study
 from vgs_lib.studies.attribute_study import DESCRIBED_THINGS, AttributeStudy, attribute_figures, class_figures
-from vgs_lib.studies.maps import maps_of
 from vgs_lib.training import EvaluationEvent, fit
 
 DATA = SceneData(num_scenes=24, batch_size=6, seed=3, takes=2, word_takes=8, phases=((3, 1),), people=("fr",))
@@ -179,7 +180,7 @@ def test_a_recipe_is_trained_and_judged_on_seen_and_unseen_pairs(study):
     assert filled == {"pictures", "speech", "held-out-pictures", "held-out-speech"}
     events = list(fit(prepared.model, prepared.batches, plan.loss, plan.fit, evaluate=prepared.evaluate))
     (figures,) = [event.figures for event in events if isinstance(event, EvaluationEvent)][-1:]
-    names = {f"{prefix}{way}_r{k}" for prefix in ("", "unseen_") for way in attribute_study.WAYS for k in (1, 10)}
+    names = {f"{prefix}{way}_r{k}" for prefix in ("", "unseen_") for way in WAYS for k in (1, 10)}
     assert set(figures) >= names and set(prepared.chance) == names
     for name in names:
         assert prepared.chance[name] == prepared.chance[f"unseen_{name.removeprefix('unseen_')}"]

@@ -8,18 +8,18 @@ import tiny_stamps
 from test_reproduce import CONDITIONS
 from tiny_stamps import TEST, TRAIN
 
+from vgs_lib.benchmark import leaderboard, records
+from vgs_lib.benchmark.attribute_benchmark import AttributeBenchmark
+from vgs_lib.benchmark.reproduce import Reproduction
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import recipe
-from vgs_lib.systems import leaderboard
-from vgs_lib.systems.attribute_benchmark import AttributeBenchmark
-from vgs_lib.systems.reproduce import Reproduction
 from vgs_lib.training import StepEvent
 
 
 @pytest.fixture
 def reproduction(described, tmp_path, monkeypatch):
     tiny_stamps.use_voices(monkeypatch, (TRAIN, TEST, replace(TEST, split="validation")))
-    monkeypatch.setattr("vgs_lib.systems.attribute_benchmark.PER_CLASS", 1)
+    monkeypatch.setattr("vgs_lib.benchmark.attribute_benchmark.PER_CLASS", 1)
     folders = {"runs": tmp_path / "runs", "records": tmp_path / "records"}
     return Reproduction(AttributeBenchmark(described), CONDITIONS, **folders)
 
@@ -41,7 +41,7 @@ def test_a_system_is_judged_on_seen_and_on_unseen_pairs(reproduction, name):
         assert record["plan"]["num_classes"] == len(
             reproduction.benchmark.held_out["seen"].scenes.design.classes["train"]
         )
-    row = leaderboard.row(record)
+    row = records.row(record)
     unseen = record["figures"]["unseen"]["colour"]["image_to_speech"]
     assert (
         row["image_to_speech_unseen_r1"] == unseen["r1"] and row["image_to_speech_unseen_r1_high"] == unseen["r1_ci"][1]

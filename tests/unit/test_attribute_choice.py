@@ -6,11 +6,11 @@ from itertools import product
 import pytest
 import torch
 
+from vgs_lib.batches.held_out import Maps
 from vgs_lib.data.attributes import Description
 from vgs_lib.model import DualEncoder
-from vgs_lib.studies.maps import Maps
-from vgs_lib.studies.study import WAYS
-from vgs_lib.systems.attribute_choice import choices, colour_choice, rivals
+from vgs_lib.retrieval import WAYS
+from vgs_lib.studies.attribute_choice import choices, colour_choice, rivals
 
 WORDS = ("small", "large", "red", "blue", "green", "cow", "dog")
 NEW, OLD = "red", {"cow": "blue", "dog": "green"}  # the colours of the two splits

@@ -9,8 +9,9 @@ import time
 import nbformat
 import pytest
 
-from vgs_lib import coursework, notebook_runs
 from vgs_lib.__main__ import main
+from vgs_lib.coursework import copies as coursework
+from vgs_lib.coursework import runs as notebook_runs
 from vgs_lib.errors import NotebookError
 
 SOURCE = """\

@@ -7,7 +7,8 @@ import pytest
 from toy_study import ToyStudy
 
 from vgs_lib.errors import TrainingError
-from vgs_lib.studies.history import Run, curves_figure, read_run, read_runs
+from vgs_lib.figures.curves import curves_figure
+from vgs_lib.studies.history import Run, read_run, read_runs
 from vgs_lib.widgets.training_controller import TrainingController
 
 

@@ -13,7 +13,10 @@ from tiny_training import SETTINGS, TinyBatches, make_model
 from torch import nn
 
 from vgs_lib import machine
-from vgs_lib.batches.features import picture_features, speech_features
+from vgs_lib.batches.frozen_features import picture_features, speech_features
+from vgs_lib.batches.held_out import Maps
+from vgs_lib.benchmark.budgets import StepTimes, seconds_a_step
+from vgs_lib.benchmark.records import comparable
 from vgs_lib.encoders import DAVEnet, PretrainedSpeech
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.encoders.layers import MaskedBatchNorm
@@ -23,10 +26,7 @@ from vgs_lib.explain.sides import SoundSide
 from vgs_lib.front_ends import LogMel
 from vgs_lib.machine import exact_products, spent_on
 from vgs_lib.search.reranking import rerank
-from vgs_lib.studies.maps import Maps
 from vgs_lib.studies.study import Prepared
-from vgs_lib.systems import leaderboard
-from vgs_lib.systems.budgets import StepTimes, seconds_a_step
 from vgs_lib.training import FinishedEvent, FitSettings, StepEvent, fit
 from vgs_lib.training.devices import on_cpu
 
@@ -149,7 +149,7 @@ def test_another_device_has_a_clock_of_the_wall(monkeypatch):
 
 
 def test_step_times_and_records_of_another_device_are_not_ours(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("vgs_lib.systems.budgets.seconds_a_step", lambda *args, **device: 2.0)
+    monkeypatch.setattr("vgs_lib.benchmark.budgets.seconds_a_step", lambda *args, **device: 2.0)
     here = StepTimes(tmp_path / "times.json", CONDITIONS)
     here.measure("a", None, SYSTEM)
     there = StepTimes(tmp_path / "times.json", CONDITIONS, "cuda")
@@ -163,7 +163,7 @@ def test_step_times_and_records_of_another_device_are_not_ours(world, tmp_path, 
     record = json.loads(one.record_file(SYSTEM.name, 0).read_text()) | {"steps_were_asked_for": False}
     assert record["machine"]["device"] == "cpu"
     other = record | {"machine": {**record["machine"], "device": "cuda", "gpu": "a GPU"}}
-    assert leaderboard.comparable([record, record, other]) == [record, record]
+    assert comparable([record, record, other]) == [record, record]
 
 
 def test_a_step_is_timed_by_the_clock_of_its_device(monkeypatch):
@@ -174,9 +174,9 @@ def test_a_step_is_timed_by_the_clock_of_its_device(monkeypatch):
             time.sleep(0.02)
             yield StepEvent(number + 1, 0.0, 0.0, 0.0, 0.0, 0.0)
 
-    monkeypatch.setattr("vgs_lib.systems.budgets.fit", steps)
+    monkeypatch.setattr("vgs_lib.benchmark.budgets.fit", steps)
     clocks = {"cuda": time.perf_counter, "cpu": time.process_time}
-    monkeypatch.setattr("vgs_lib.systems.budgets.spent_on", clocks.__getitem__)
+    monkeypatch.setattr("vgs_lib.benchmark.budgets.spent_on", clocks.__getitem__)
     study = SimpleNamespace(prepare=lambda plan: Prepared(None, None))
     plan = CONDITIONS.plan(SYSTEM, steps=8, seed=0)
     assert seconds_a_step(study, plan, 1, device="cuda") >= 0.02 > seconds_a_step(study, plan, 1)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from vgs_lib.embedding_heads import CMPC, CMPM, DSCMR, TIMAM, ModalityDiscriminator
 from vgs_lib.embedding_losses import (
     cmpc,
     cmpm,
@@ -17,6 +16,7 @@ from vgs_lib.embedding_losses import (
     norm_softmax,
     reverse_gradient,
 )
+from vgs_lib.training.embedding_heads import CMPC, CMPM, DSCMR, TIMAM, ModalityDiscriminator
 
 LABELS = torch.tensor([0, 2, 1, 0, 2])
 CLASSES, DIM = 4, 6

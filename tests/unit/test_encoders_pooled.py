@@ -7,7 +7,7 @@ import toy_cam
 from torch.nn import functional
 from torchvision.transforms.functional import ten_crop
 
-from vgs_lib.batches.features import picture_key
+from vgs_lib.batches.frozen_features import picture_key
 from vgs_lib.encoders import ConvMap, PooledPictures
 from vgs_lib.encoders.cbam import record_cbam
 from vgs_lib.explain.attention import cbam_maps

@@ -13,15 +13,15 @@ from toy_records import record
 
 from vgs_lib.batches.natural_sounds import SoundData
 from vgs_lib.batches.scene_batches import SceneBatches, SceneData
+from vgs_lib.benchmark import experiments
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.experiments import EXPERIMENTS, GAMMAS, SHARES, Run, experiment
+from vgs_lib.benchmark.reproduce import Reproduction
+from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Scale, build_model
 from vgs_lib.studies.pretraining import Pretraining
-from vgs_lib.systems import experiments
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.experiments import EXPERIMENTS, GAMMAS, SHARES, Run, experiment
-from vgs_lib.systems.reproduce import Reproduction
-from vgs_lib.systems.scene_benchmark import SceneBenchmark
 from vgs_lib.training import FitSettings, StoppedEvent
 
 TINY = Conditions(

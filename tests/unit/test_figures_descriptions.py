@@ -10,19 +10,19 @@ from vgs_lib.data.attributes import COLOURS, NOUNS, SIZES, Description
 from vgs_lib.encoders import DAVEnet
 from vgs_lib.encoders.recurrent import PyramidalRNN
 from vgs_lib.errors import ExplainError
-from vgs_lib.evaluation.description_parts import right_parts
 from vgs_lib.explain.attention import pooled_attention
 from vgs_lib.figures.descriptions import (
     compared_figure,
     design_figure,
-    gamma_figure,
+    gamma_records_figure,
     place_weights_figure,
     seen_and_unseen_curves,
     time_attention_figure,
 )
+from vgs_lib.retrieval import WAYS
+from vgs_lib.studies.attribute_parts import right_parts
 from vgs_lib.studies.attribute_study import DESCRIBED_THINGS
 from vgs_lib.studies.history import Run
-from vgs_lib.studies.study import WAYS
 from vgs_lib.viz import figure_png
 from vgs_lib.widgets import described_pictures
 
@@ -95,7 +95,7 @@ def test_recall_over_gamma_in_order():
         }
         return {"plan": {"loss": {"options": {"gamma": gamma}}}, "figures": found}
 
-    drawn = gamma_figure([record(100.0, 0.1), record(1.0, 0.2), record(13.0, 0.3)])
+    drawn = gamma_records_figure([record(100.0, 0.1), record(1.0, 0.2), record(13.0, 0.3)])
     seen, unseen = (container.lines[0] for container in drawn.axes[1].containers)
     assert list(seen.get_xdata()) == [1, 13, 100] and list(seen.get_ydata()) == [0.2, 0.3, 0.1]
     assert list(unseen.get_ydata()) == [0.1, 0.15, 0.05] and figure_png(drawn)

@@ -3,16 +3,10 @@
 import pytest
 from toy_records import record
 
+from vgs_lib.benchmark.recorded import missing
+from vgs_lib.benchmark.records import one_of_each
 from vgs_lib.errors import DataError
-from vgs_lib.figures.leaderboard import (
-    amount_figure,
-    cost_figure,
-    missing,
-    recall_figure,
-    scenes_of,
-    terms_figure,
-)
-from vgs_lib.systems.leaderboard import one_of_each
+from vgs_lib.figures.leaderboard import amount_figure, cost_figure, recall_figure, scenes_of, terms_figure
 from vgs_lib.viz import figure_png
 
 

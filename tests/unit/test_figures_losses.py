@@ -5,14 +5,8 @@ import torch
 
 from vgs_lib import losses
 from vgs_lib.embedding_losses import cmpm, projection_matching
-from vgs_lib.figures.losses import (
-    gamma_figure,
-    gradient_figure,
-    hardness_figure,
-    impostor_shares,
-    score_gradient,
-    shares_by_hardness,
-)
+from vgs_lib.figures.losses import gamma_figure, gradient_figure, hardness_figure
+from vgs_lib.loss_gradients import impostor_shares, score_gradient, shares_by_hardness
 from vgs_lib.viz import figure_png
 
 

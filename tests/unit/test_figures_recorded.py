@@ -5,8 +5,8 @@ import json
 import pytest
 from toy_records import record
 
+from vgs_lib.benchmark.recorded import Recorded
 from vgs_lib.errors import DataError, TrainingError
-from vgs_lib.figures.recorded import Recorded
 
 LOSSES = "python -m vgs_lib reproduce --experiment losses"
 

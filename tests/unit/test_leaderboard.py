@@ -5,17 +5,20 @@ import csv
 import pytest
 from toy_records import record
 
+from vgs_lib.benchmark import leaderboard
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.records import comparable, read_records
+from vgs_lib.benchmark.result_pages import systems_page
 from vgs_lib.errors import DataError
-from vgs_lib.systems import leaderboard
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.pages import systems_page
+from vgs_lib.recipes.published import published
+from vgs_lib.retrieval import WAYS
 
 
 def record_of(system, seed, r10, pointing=0.5):
     way = {"r1": r10 / 2, "r5": r10 / 1.5, "r10": r10, "median_rank": 7.0, "r10_ci": [r10 - 0.1, r10 + 0.1]}
     figures = {
-        "1000 scenes": {w: way for w in leaderboard.WAYS},
-        "words": {w: {"map50": 0.25} for w in leaderboard.WAYS},
+        "1000 scenes": {w: way for w in WAYS},
+        "words": {w: {"map50": 0.25} for w in WAYS},
     }
     if pointing is not None:
         figures["pointing"] = {"pointing": pointing}
@@ -51,7 +54,7 @@ def test_the_table_has_the_best_first_and_seeds_in_one_line(tmp_path):
 
 
 def test_published_figures_are_those_of_the_documents():
-    values = {(p.system, p.data, p.initialisation, p.direction, p.figure): p.value for p in leaderboard.published()}
+    values = {(p.system, p.data, p.initialisation, p.direction, p.figure): p.value for p in published()}
     places = "Places audio captions"
     assert values["harwath2019-sisa-shn", places, "natural sounds", "speech_to_image", "r10"] == 0.684
     assert values["tian2020", "Flickr8k audio captions", "", "image_to_speech", "median_rank"] == 10
@@ -64,15 +67,15 @@ def test_published_figures_are_those_of_the_documents():
 def test_a_damaged_record_is_named(tmp_path, content):
     (tmp_path / "x-0.json").write_text(content)
     with pytest.raises(DataError, match=r"x-0\.json: no record of a system"):
-        leaderboard.read_records(tmp_path)
+        read_records(tmp_path)
 
 
 def test_the_norm_is_what_most_records_have():
     few = [record("chrupala2017", r10=0.2), record("merkx2019", r10=0.3), record("tian2020", r10=0.4)]
     few[0]["conditions"] = {**few[0]["conditions"], "minutes": 1.0}
     asked = record("ni2018-baseline", r10=0.9) | {"steps_were_asked_for": True}
-    assert [one["system"] for one in leaderboard.comparable([*few, asked])] == ["merkx2019", "tian2020"]
-    assert leaderboard.comparable([asked]) == []
+    assert [one["system"] for one in comparable([*few, asked])] == ["merkx2019", "tian2020"]
+    assert comparable([asked]) == []
     page = systems_page([few[0], asked, *few[1:]])
     assert "trained for 10 minutes" in page and "in the table only: chrupala2017, ni2018-baseline." in page
     assert page.split("## The order")[1].split("## Published")[0].count("chrupala2017") == 0

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 
 from vgs_lib import paths
+from vgs_lib.coursework.runs import execute, fresh_runs, kernel_environment
 from vgs_lib.errors import NotebookError
-from vgs_lib.notebook_runs import execute, fresh_runs, kernel_environment
 
 
 def test_runs_are_where_the_environment_says_or_at_home(monkeypatch, tmp_path):

@@ -2,10 +2,10 @@
 
 import pytest
 
+from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.errors import CheckpointError
 from vgs_lib.recipes import SYSTEMS, Part, Recipe, Scale, build, recipe
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.recipe_parts import Parameters, parameters, parameters_table, parts, parts_table
+from vgs_lib.recipes.parts import Parameters, parameters, parameters_table, parts, parts_table
 
 OURS = Conditions().scale
 

@@ -8,13 +8,13 @@ from tiny_commands import check_refused
 from tiny_commands import run as command
 
 from vgs_lib.batches.scene_batches import SceneData
+from vgs_lib.benchmark import leaderboard, reproduce
+from vgs_lib.benchmark.budgets import StepTimes, seconds_a_step
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.reproduce import Reproduction, thinned
+from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.recipes import Scale, build_model, recipe
-from vgs_lib.systems import leaderboard, reproduce
-from vgs_lib.systems.budgets import StepTimes, seconds_a_step
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.reproduce import Reproduction, thinned
-from vgs_lib.systems.scene_benchmark import SceneBenchmark
 from vgs_lib.training import CheckpointEvent, FitSettings, StepEvent, StoppedEvent
 
 CONDITIONS = Conditions(
@@ -183,12 +183,12 @@ def test_a_damaged_record_of_another_comparison_is_named(world, tmp_path):
 def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
     one = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=1, words_first=0.25))
     monkeypatch.setattr(
-        "vgs_lib.systems.budgets.seconds_a_step", lambda study, plan, most, device: {1: 2.0, 4: 6.0}[most]
+        "vgs_lib.benchmark.budgets.seconds_a_step", lambda study, plan, most, device: {1: 2.0, 4: 6.0}[most]
     )
-    monkeypatch.setattr("vgs_lib.systems.reproduce.fit", lambda *args, **kwargs: iter(()))
+    monkeypatch.setattr("vgs_lib.benchmark.reproduce.fit", lambda *args, **kwargs: iter(()))
     list(one.measure(SYSTEM))
     monkeypatch.setattr(
-        "vgs_lib.systems.budgets.seconds_a_step", lambda *args, **device: 1e-9
+        "vgs_lib.benchmark.budgets.seconds_a_step", lambda *args, **device: 1e-9
     )  # what was measured stays
     list(one.run(SYSTEM))
     assert one.num_steps(SYSTEM.name, 0) == 24  # 2 * 60 / (0.25 * 2 + 0.75 * 6)
@@ -200,7 +200,7 @@ def test_a_budget_becomes_steps_by_measured_times(world, tmp_path, monkeypatch):
 
 def test_a_system_that_does_not_differ_takes_the_record_of_its_twin(world, tmp_path, monkeypatch):
     one = make(world, tmp_path, conditions=dataclasses.replace(CONDITIONS, minutes=0.1))
-    monkeypatch.setattr("vgs_lib.systems.budgets.seconds_a_step", lambda *args, **device: 4.0)
+    monkeypatch.setattr("vgs_lib.benchmark.budgets.seconds_a_step", lambda *args, **device: 4.0)
     list(one.run(recipe("zhang2020-vgg19-5")))
     assert list(one.run(recipe("zhang2020-resnet50-5"))) == []
     first, twin = (json.loads(one.record_file(f"zhang2020-{name}-5", 0).read_text()) for name in ("vgg19", "resnet50"))
@@ -227,7 +227,7 @@ def test_damaged_step_times_are_named(tmp_path, text):
 
 
 def test_two_processes_that_measure_keep_each_others_times(tmp_path, monkeypatch):
-    monkeypatch.setattr("vgs_lib.systems.budgets.seconds_a_step", lambda study, plan, most, device: float(most))
+    monkeypatch.setattr("vgs_lib.benchmark.budgets.seconds_a_step", lambda study, plan, most, device: float(most))
     one, other = (StepTimes(tmp_path / "times.json", CONDITIONS) for _ in range(2))  # both before either measures
     one.measure("a", None, SYSTEM)
     other.measure("b", None, SYSTEM)

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from vgs_lib import retrieval, similarity
+from vgs_lib.batches.held_out import Maps
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.errors import TrainingError
 from vgs_lib.search.reranking import figures, pair_scores, rerank
 from vgs_lib.search.reranking_training import RerankSettings, fit_reranker
-from vgs_lib.studies.maps import Maps
-from vgs_lib.studies.swapped_pairs import swapped_pairs
+from vgs_lib.search.swapped_pairs import swapped_pairs
 
 WAYS = ("speech_to_image", "image_to_speech")
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from vgs_lib import paths
+from vgs_lib.benchmark import leaderboard
+from vgs_lib.benchmark.budgets import StepTimes
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.experiments import EXPERIMENTS
+from vgs_lib.benchmark.records import read_records, row
+from vgs_lib.benchmark.result_pages import experiment_page, systems_page
 from vgs_lib.recipes import SYSTEMS
-from vgs_lib.systems import leaderboard
-from vgs_lib.systems.budgets import StepTimes
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.experiments import EXPERIMENTS
-from vgs_lib.systems.pages import experiment_page, systems_page
+from vgs_lib.retrieval import WAYS
 
 RESULTS = paths.results_folder()
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -24,7 +26,7 @@ def test_the_systems_have_results():
 
 @pytest.mark.parametrize("name", THERE)
 def test_the_tables_are_made_of_the_records(name, tmp_path):
-    records = leaderboard.read_records(RESULTS / name)
+    records = read_records(RESULTS / name)
     text = systems_page(records) if name == "systems" else experiment_page(EXPERIMENTS[name], records)
     assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == text, "python -m vgs_lib reproduce --tables"
     leaderboard.write_csv(records, tmp_path / "table.csv")
@@ -38,7 +40,7 @@ def test_the_records_are_of_the_conditions_and_the_systems_of_today(name):
     else:
         base = replace(Conditions(), minutes=EXPERIMENTS[name].minutes)
         expected = {recipe.name: conditions for recipe, conditions in EXPERIMENTS[name].runs(base)}
-    for record in leaderboard.read_records(RESULTS / name):
+    for record in read_records(RESULTS / name):
         conditions = expected[record["system"]]
         assert record["conditions"] == conditions.to_dict() and not record["steps_were_asked_for"]
         times = [StepTimes(RESULTS / f"{folder}-step-times.json", conditions) for folder in THERE]
@@ -53,7 +55,7 @@ def test_the_records_are_of_the_conditions_and_the_systems_of_today(name):
 def test_the_records_are_of_the_recipes_of_today(name):
     """What a run read and computed: all of the plan but the vocabulary and the number of classes, which data decide."""
     recipes = SYSTEMS if name == "systems" else {part.recipe.name: part.recipe for part in EXPERIMENTS[name].parts}
-    for record in leaderboard.read_records(RESULTS / name):
+    for record in read_records(RESULTS / name):
         plan = Conditions().plan(recipes[record["system"]], steps=record["steps"], seed=record["seed"]).to_dict()
         plan["data"]["used"] = record["plan"]["data"]["used"]
         theirs = record["plan"]
@@ -68,16 +70,16 @@ def test_the_records_are_of_the_recipes_of_today(name):
 
 def test_the_readme_has_the_figures_of_the_records():
     """Rows of systems: R@1 / R@10 with its interval, the other way, mAP@50, millions trained, steps."""
-    records = {r["system"]: r for r in leaderboard.read_records(RESULTS / "systems") if r["seed"] == 0}
+    records = {r["system"]: r for r in read_records(RESULTS / "systems") if r["seed"] == 0}
     section = README.split("### The systems of the documents")[1].split("## In Python")[0]
     rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
     assert len(rows) >= 12
     for name, speech, pictures, precision, millions, steps in rows:
         record = records[name.strip("| `")]
-        found = leaderboard.row(record)
+        found = row(record)
         low, high = (found[f"speech_to_image_r10_{end}"] for end in ("low", "high"))
         share = lambda value: f"{value:.3f}".lstrip("0")
-        recalls = [" / ".join(share(found[f"{way}_{k}"]) for k in ("r1", "r10")) for way in leaderboard.WAYS]
+        recalls = [" / ".join(share(found[f"{way}_{k}"]) for k in ("r1", "r10")) for way in WAYS]
         assert (speech, pictures) == (f"{recalls[0]} [{share(low)}, {share(high)}]", recalls[1])
         assert precision == share(found["speech_to_image_map50"])
         assert (millions, steps.rstrip(" |")) == (f"{found['trained_parameters'] / 1e6:.1f}", f"{found['steps']:,}")

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from vgs_lib.retrieval import (
-    PROTOCOL_PAIRS,
     average_precision,
     chance_average_precision,
     chance_recall,
@@ -17,8 +16,8 @@ from vgs_lib.retrieval import (
     median_rank,
     ranks,
     recall_at_k,
-    subset,
 )
+from vgs_lib.retrieval.measures import PROTOCOL_PAIRS, subset
 from vgs_lib.retrieval.targets import target_mask
 
 

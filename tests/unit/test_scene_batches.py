@@ -10,7 +10,7 @@ from tiny_batches import DATA, check_contents, make, same
 from tiny_stamps import TEST, TRAIN, use_voices
 from tiny_training import TinyImages
 
-from vgs_lib.batches.features import speech_features
+from vgs_lib.batches.frozen_features import speech_features
 from vgs_lib.batches.scene_batches import SceneBatches, SceneData
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.scenes import Scenes

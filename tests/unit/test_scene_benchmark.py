@@ -6,10 +6,10 @@ from test_reproduce import CONDITIONS
 
 from vgs_lib import retrieval
 from vgs_lib.batches.held_out import HeldOut
+from vgs_lib.benchmark.scene_benchmark import SceneBenchmark, map_at_50
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.recipes import build_model, recipe
 from vgs_lib.studies.study import Prepared
-from vgs_lib.systems.scene_benchmark import SceneBenchmark, map_at_50
 
 
 def test_words_are_judged_with_every_picture_of_the_name(world, tmp_path):
@@ -45,6 +45,8 @@ def test_every_figure_of_a_model_is_of_the_way_it_says(world, monkeypatch):
     assert found["words"]["speech_to_image"]["map50"] == pytest.approx((1 + 7 / 2) / 8, abs=1e-4)
     assert found["words"]["image_to_speech"]["map50"] == 1.0
     assert found["ranks"] == {"speech_to_image": [2.0] * 3 + [1.0] + [2.0] * 4, "image_to_speech": [1.0] * 8}
-    monkeypatch.setattr("vgs_lib.systems.scene_benchmark.SceneStudy.prepare", lambda self, plan: Prepared(model, None))
+    monkeypatch.setattr(
+        "vgs_lib.benchmark.scene_benchmark.SceneStudy.prepare", lambda self, plan: Prepared(model, None)
+    )
     untrained = benchmark.untrained(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
     assert (untrained["speech_to_image"]["r1"], untrained["image_to_speech"]["r1"]) == (0.125, 1.0)

@@ -8,8 +8,9 @@ import toy_tour as toy
 from vgs_lib import similarity
 from vgs_lib.clock import Clock
 from vgs_lib.errors import AudioError, DataError
-from vgs_lib.figures.retrieval import mistake_plot, recall_plot, report, table
+from vgs_lib.figures.retrieval import mistake_plot, recall_plot
 from vgs_lib.retrieval.mistakes import word_votes, worst
+from vgs_lib.retrieval.report import report, table
 from vgs_lib.widgets.collection import Collection
 from vgs_lib.widgets.explorers_controller import ImageAnnotationController, ImageSearchController, RankingController
 from vgs_lib.widgets.material import Clip

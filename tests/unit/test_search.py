@@ -7,8 +7,8 @@ import toy_tour as toy
 
 from vgs_lib import similarity
 from vgs_lib.errors import DataError
-from vgs_lib.figures.retrieval import measure, search_plot, search_table
-from vgs_lib.search.nearest import Found, PictureSearch, embed_places, pool_places, quality, scored_maps
+from vgs_lib.figures.retrieval import search_plot, search_table
+from vgs_lib.search.nearest import Found, PictureSearch, embed_places, measure, pool_places, quality, scored_maps
 from vgs_lib.search.vector_index import VectorIndex
 
 

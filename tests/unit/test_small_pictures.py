@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vgs_lib.batches.features import picture_key
+from vgs_lib.batches.frozen_features import picture_key
 from vgs_lib.encoders.small_pictures import SmallPictures
 from vgs_lib.errors import CheckpointError
 from vgs_lib.recipes import Part, Recipe, build_model

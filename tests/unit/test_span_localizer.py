@@ -11,7 +11,7 @@ import toy_tour as toy
 
 from vgs_lib import localization
 from vgs_lib.errors import AudioError, DataError
-from vgs_lib.evaluation.localization_scores import average_precision, iod, iot
+from vgs_lib.localization import average_precision, iod, iot
 from vgs_lib.widgets import (
     Localizer,
     LocalizerController,

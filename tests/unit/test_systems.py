@@ -9,7 +9,7 @@ from vgs_lib import recipes
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import SYSTEMS, Scale, recipe, scaled
 from vgs_lib.recipes.building import AUDIO_ENCODERS
-from vgs_lib.systems.leaderboard import published
+from vgs_lib.recipes.published import published
 
 TINY = Scale(width=1 / 16, dim=16, frames=400, pictures="lite0")
 
@@ -94,7 +94,7 @@ def test_a_system_trains_a_step_at_a_small_size(name):
 
 def tiny_batch(model):
     """Four pairs of pictures of 64 x 64 as the model takes them, and sounds or texts."""
-    from vgs_lib.batches.features import speech_features
+    from vgs_lib.batches.frozen_features import speech_features
     from vgs_lib.batches.text_batches import reads_text
     from vgs_lib.data.loading import collate
 

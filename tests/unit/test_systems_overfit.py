@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from vgs_lib.batches.features import speech_features
+from vgs_lib.batches.frozen_features import speech_features
 from vgs_lib.batches.text_batches import reads_text
 from vgs_lib.checkpoints import load_model, save_model
 from vgs_lib.data.loading import collate

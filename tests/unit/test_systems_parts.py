@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vgs_lib.recipes import SYSTEMS, Part, build_model, recipe
-from vgs_lib.systems.recipe_parts import PRETRAINABLE
+from vgs_lib.recipes.parts import PRETRAINABLE
 
 ONE, FIFTH, GAMMA = {"margin": 1.0}, {"margin": 0.2}, {"gamma": 13.0}
 

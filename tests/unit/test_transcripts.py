@@ -8,8 +8,9 @@ import toy_tour as toy
 
 from vgs_lib import transcripts
 from vgs_lib.data.stamps import Stamps
+from vgs_lib.data.texts import words_of
 from vgs_lib.errors import AudioError, DownloadError
-from vgs_lib.transcripts import Transcriber, unavailable, word_error_rate, words_of
+from vgs_lib.transcripts import Transcriber, unavailable, word_error_rate
 
 
 def naive_distance(a, b):

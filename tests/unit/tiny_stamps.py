@@ -117,6 +117,6 @@ def spoil(path: Path) -> None:
 
 def judge_on_few(monkeypatch) -> None:
     """Let systems be judged on eight scenes and eight words, and be validated on four."""
-    monkeypatch.setattr("vgs_lib.systems.scene_benchmark.NUM_SCENES", 8)
-    monkeypatch.setattr("vgs_lib.systems.scene_benchmark.NUM_WORDS", 8)
+    monkeypatch.setattr("vgs_lib.benchmark.scene_benchmark.NUM_SCENES", 8)
+    monkeypatch.setattr("vgs_lib.benchmark.scene_benchmark.NUM_WORDS", 8)
     monkeypatch.setattr("vgs_lib.studies.scene_study.NUM_VALIDATION", 4)

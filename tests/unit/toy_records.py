@@ -1,9 +1,9 @@
-"""Records as :mod:`vgs_lib.systems.reproduce` writes them, of ranks that are drawn and not measured."""
+"""Records as :mod:`vgs_lib.benchmark.reproduce` writes them, of ranks that are drawn and not measured."""
 
 import random
 from collections.abc import Sequence
 
-from vgs_lib.systems.conditions import Conditions
+from vgs_lib.benchmark.conditions import Conditions
 
 WAYS = ("speech_to_image", "image_to_speech")
 

@@ -4,6 +4,7 @@ Legend: B pictures or captions, C channels, D embedding, H W grid, T frames.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vgs_lib.batches.banks import Bank, Filling
-from vgs_lib.batches.features import picture_features, picture_key, speech_features, speech_key
+from vgs_lib.batches.frozen_features import picture_features, picture_key, speech_features, speech_key
 from vgs_lib.batches.scene_batches import VERSION
 from vgs_lib.batches.text_batches import reads_text
 from vgs_lib.data.classes import Names, names_of
@@ -126,3 +127,25 @@ class HeldOut:
             features, lengths = model.audio_encoder.front_end([self.scenes[i].said(0) for i in items])
             return [row[:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
         return speech_features(model.audio_encoder, [torch.from_numpy(self.scenes[i].waveform) for i in items])
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a dual encoder makes of B scenes, computed once.
+
+    image: [B, D, H, W]. audio: [B, D, T]. lengths: [B] frames. scores: [B, B] of pictures (rows) and captions. right:
+    bool [B, B], caption j is true of picture i.
+    """
+
+    image: Tensor
+    audio: Tensor
+    lengths: Tensor
+    scores: Tensor
+    right: Tensor
+
+
+@torch.no_grad()
+def maps_of(model: DualEncoder, held_out: HeldOut, right: Tensor) -> Maps:
+    """The maps of ``held_out`` scenes, whose bank must have been filled; ``right`` as in :class:`Maps`."""
+    image, audio, lengths = held_out.embed(model.eval())
+    return Maps(image, audio, lengths, model.score(image, audio, lengths), right.to(image.device))

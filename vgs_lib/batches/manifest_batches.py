@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vgs_lib.audio import SAMPLE_RATE, read_speech
 from vgs_lib.batches.banks import SHARD, Bank, Filling
-from vgs_lib.batches.features import blanked, picture_features, picture_key, speech_features
+from vgs_lib.batches.frozen_features import blanked, picture_features, picture_key, speech_features
 from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.catalogue import read_picture
 from vgs_lib.data.loading import Batch, collate

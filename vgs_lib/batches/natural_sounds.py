@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.batches.banks import Bank, Filling
-from vgs_lib.batches.features import picture_features, picture_key, speech_features, speech_key
+from vgs_lib.batches.frozen_features import picture_features, picture_key, speech_features, speech_key
 from vgs_lib.data import backgrounds
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.loading import Batch, collate

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vgs_lib.batches.banks import Bank, Filling
-from vgs_lib.batches.features import blanked, picture_features, picture_key, speech_features, speech_key
+from vgs_lib.batches.frozen_features import blanked, picture_features, picture_key, speech_features, speech_key
 from vgs_lib.data.augment import Augmentation
 from vgs_lib.data.classes import Names, class_numbers, names_of
 from vgs_lib.data.loading import Batch, collate

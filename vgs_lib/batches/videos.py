@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.batches.banks import Filling
-from vgs_lib.batches.features import speech_features
+from vgs_lib.batches.frozen_features import speech_features
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import generator
 from vgs_lib.errors import DataError, TrainingError

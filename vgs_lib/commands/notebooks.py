@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from vgs_lib import coursework
+from vgs_lib.coursework import copies as coursework
 from vgs_lib.errors import NotebookError
 
 THREADS = 2  # what Binder gives
@@ -50,7 +50,7 @@ def _check(sources: list[Path], folder: Path, *, orphans: bool) -> int:
 
 def _record(source: Path, folder: Path) -> tuple[Path, Path]:
     from vgs_lib.commands.bars import Bars
-    from vgs_lib.notebook_runs import execute
+    from vgs_lib.coursework.runs import execute
 
     with Bars("cell") as bars:
 
@@ -63,7 +63,7 @@ def _record(source: Path, folder: Path) -> tuple[Path, Path]:
 
 def _measure(sources: list[Path], folder: Path) -> int:
     from vgs_lib.commands.bars import Bars
-    from vgs_lib.notebook_runs import execute, table
+    from vgs_lib.coursework.runs import execute, table
 
     rows = []
     with Bars("cell") as bars:

@@ -14,19 +14,20 @@ from tqdm import tqdm
 
 from vgs_lib import paths
 from vgs_lib.batches.banks import Filling
+from vgs_lib.benchmark import leaderboard
+from vgs_lib.benchmark.attribute_benchmark import AttributeBenchmark
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.experiments import EXPERIMENTS, Experiment, experiment
+from vgs_lib.benchmark.records import read_records
+from vgs_lib.benchmark.reproduce import Reproduction
+from vgs_lib.benchmark.result_pages import experiment_page, systems_page
+from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 from vgs_lib.commands.bars import Bars
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.machine import quick_products
 from vgs_lib.recipes import SYSTEMS, Recipe, recipe
 from vgs_lib.safe_files import write_atomically
-from vgs_lib.systems import leaderboard
-from vgs_lib.systems.attribute_benchmark import AttributeBenchmark
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.experiments import EXPERIMENTS, Experiment, experiment
-from vgs_lib.systems.pages import experiment_page, systems_page
-from vgs_lib.systems.reproduce import Reproduction
-from vgs_lib.systems.scene_benchmark import SceneBenchmark
 from vgs_lib.training import ResumedEvent, StepEvent, StoppedEvent
 from vgs_lib.training.devices import check_device
 
@@ -132,7 +133,7 @@ def _write_tables(out: Path, one: Experiment | None) -> int:
         command = f"python -m vgs_lib reproduce{f' --experiment {name}' if one else ''}"
         raise DataError(f"{out / name}: found no records, expected a folder of them; '{command}' makes it")
     with FileLock(out / f"{name}.lock"):
-        found = leaderboard.read_records(out / name)
+        found = read_records(out / name)
         leaderboard.write_csv(found, out / f"{name}.csv")
         text = experiment_page(one, found) if one else systems_page(found)
         write_atomically(out / f"{name}.md", lambda path: path.write_text(text, encoding="utf-8"))

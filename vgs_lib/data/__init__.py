@@ -1,0 +1,1 @@
+"""Spoken Stamps, described things and manifests: what is obtained, built, read and checked."""

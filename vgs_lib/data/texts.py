@@ -49,3 +49,8 @@ def name_of(line: str) -> tuple[str, str]:
 def key_of(text: str) -> str:
     """What two texts share when they name the same thing: lower case, no article, no punctuation."""
     return re.sub(r"[^\w]+", " ", _ARTICLE.sub("", text.lower())).strip()
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters, without marks: "Here is: an owl!" -> here, is, an, owl."""
+    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())

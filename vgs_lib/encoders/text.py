@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgs_lib.data.texts import words_of
 from vgs_lib.encoders.layers import apply_mask, check_lengths, padding_mask, scaled
 from vgs_lib.errors import DataError
 from vgs_lib.front_ends import pad_frames
 from vgs_lib.safe_files import write_atomically
-from vgs_lib.transcripts import words_of
 
 BLANK, UNKNOWN = 0, 1  # the numbers of padding or a word left out, and of a word that is not in the vocabulary
 

@@ -18,54 +18,12 @@ from vgs_lib import localization, retrieval
 from vgs_lib.clock import Clock
 from vgs_lib.errors import DataError
 from vgs_lib.evaluation.trials import embed_captions, embed_pictures
-from vgs_lib.localization import _check, iou, pointing_hit
+from vgs_lib.localization import at_mask_size, average_precision, iod, iot, iou, pointing_hit
 from vgs_lib.memory import trim
 
 MEASURES = ("iou", "iod", "iot", "pointing", "average_precision")
 SIZES = {"small": 0.0, "medium": 0.04, "large": 0.10}  # from which share of the picture on
 BATCH = 4  # scenes encoded together: little memory, hardly slower than more on a processor
-
-
-def iod(heat: Tensor, mask: Tensor, threshold: float) -> float:
-    """Intersection over detection: the share of the marked pixels that lie in the mask, 0 to 1 (precision).
-
-    Where nothing is marked it is 0, so that marking nothing is never an advantage. Arguments and errors are those of
-    :func:`vgs_lib.localization.iou`.
-    """
-    heat, mask = _check(heat, mask)
-    marked = heat >= threshold
-    return (marked & mask).sum().item() / max(1, marked.sum().item())
-
-
-def iot(heat: Tensor, mask: Tensor, threshold: float) -> float:
-    """Intersection over target: the share of the mask's pixels that are marked, 0 to 1 (recall).
-
-    Arguments and errors are those of :func:`vgs_lib.localization.iou`.
-    """
-    heat, mask = _check(heat, mask)
-    return ((heat >= threshold) & mask).sum().item() / mask.sum().item()
-
-
-def average_precision(heat: Tensor, mask: Tensor) -> float:
-    """The average precision of the pixels ranked by heat: over 0 to 1, of no threshold.
-
-    The mean, over the pixels of the mask, of the share of the mask among all pixels at least as hot. A constant map
-    gives the mask's share of the picture.
-
-    Args:
-        heat: ``[H, W]``, upsampled to the mask where it is of another size; only the order of its values counts.
-        mask: ``[Y, X]`` bool.
-
-    Raises:
-        ValueError: as :func:`vgs_lib.localization.pointing_hit`.
-    """
-    heat, mask = _check(heat, mask)
-    values, order = heat.flatten().sort(descending=True)
-    found = mask.flatten()[order].double().cumsum(0)
-    last = torch.ones_like(values, dtype=torch.bool)  # the last pixel of each value: tied pixels come together
-    last[:-1] = values[1:] < values[:-1]
-    found, ranked = found[last], last.nonzero().flatten().double() + 1
-    return float((found.diff(prepend=found.new_zeros(1)) * found / ranked).sum() / found[-1])
 
 
 def full_frame(size: tuple[int, int]) -> Tensor:
@@ -185,7 +143,7 @@ def word_scores(heats: Sequence[Tensor], masks: Sequence[Tensor], threshold: flo
     _check_numbers(heats, masks)
     rows = []
     for heat, mask in zip(heats, masks, strict=True):
-        heat, mask = _check(heat, mask)  # upsampled once for all measures
+        heat, mask = at_mask_size(heat, mask)  # upsampled once for all measures
         marked = [measure(heat, mask, threshold) for measure in (iou, iod, iot)]
         rows.append([*marked, pointing_hit(heat, mask), average_precision(heat, mask)])
     return dict(zip(MEASURES, torch.tensor(rows, dtype=torch.float64).T, strict=True))
@@ -213,7 +171,7 @@ def threshold_curves(
     thresholds = torch.as_tensor(thresholds, dtype=torch.float32)
     sums = torch.zeros(3, len(thresholds), dtype=torch.float64)
     for heat, mask in zip(heats, masks, strict=True):
-        heat, mask = _check(heat, mask)
+        heat, mask = at_mask_size(heat, mask)
         marked, both = (_at_least(values, thresholds) for values in (heat.flatten(), heat[mask]))
         target = mask.sum().double()
         sums += torch.stack([both / (marked + target - both), both / marked.clamp_min(1), both / target])

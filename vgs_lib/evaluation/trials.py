@@ -1,4 +1,4 @@
-"""Evaluates a model on a split: retrieval both ways, pointing and IoU, each beside its chance and its interval.
+"""Trials, what a model is judged on: their pictures, captions and words, and the figures of a model on them.
 
 Scenes: pictures and their captions, held out; the diagonal is true. People's recordings: one name each, the candidates
 are the pictures of all concepts on white, and any picture with the same name is right.

@@ -1,14 +1,9 @@
-"""What a similarity depends on: class activation maps of both encoders, attention, and tests of such maps."""
+"""What a similarity depends on: class activation maps of both encoders.
 
-from vgs_lib.explain.cam import (
-    ABOUT,
-    IGNORES_TARGET,
-    METHODS,
-    Cam,
-    ShownPicture,
-    SpokenQuery,
-    explain,
-)
+Attention that an encoder has built in is in ``explain.attention``, tests of such maps in ``explain.faithfulness``.
+"""
+
+from vgs_lib.explain.cam import ABOUT, IGNORES_TARGET, METHODS, Cam, ShownPicture, SpokenQuery, explain
 from vgs_lib.explain.sides import (
     Layer,
     PictureSide,

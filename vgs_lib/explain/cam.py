@@ -1,4 +1,4 @@
-"""What a similarity depends on: class activation maps of the picture encoder and of the speech encoder.
+"""Class activation maps (CAM) of the picture encoder and of the speech encoder.
 
 A CAM needs a network, a layer of it and a number to explain. The networks are `PictureSide` and `SoundSide`; the
 number is the similarity to a spoken query (`SpokenQuery`) or to a picture (`ShownPicture`), minus that to distractors

@@ -1,1 +1,1 @@
-"""What notebooks show: plots, films and tables of what the other rooms compute."""
+"""What notebooks show: plots, films and tables of what the rest of the library computes."""

@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 
 from vgs_lib.data.attribute_design import Design
 from vgs_lib.data.attributes import COLOURS, SIZES
-from vgs_lib.studies.history import COLOURS as LINES
+from vgs_lib.retrieval import WAY_LABELS, WAYS
 from vgs_lib.studies.history import Run
-from vgs_lib.studies.study import WAYS
 from vgs_lib.viz import COLOUR_MAP
+from vgs_lib.viz import COLOURS as LINES
 
-ARROWS = {WAYS[0]: "speech to picture", WAYS[1]: "picture to speech"}
 KINDS = {"train": ("", "#ffffff"), "validation-unseen": ("v", "#a6cee3"), "test-unseen": ("t", "#1f3b63")}
 FIGURES = {"r1": "R@1", "map50": "mAP@50"}
 
@@ -75,7 +74,7 @@ def compared_figure(figures: Mapping[str, Mapping[str, Any]], *, title: str) -> 
             label = "chance" if column == 0 else None
             axes.plot([column - 0.4, column + 0.4], [chance] * 2, color="0.4", linestyle="--", label=label)
         axes.set_xticks(range(len(FIGURES)), FIGURES.values())
-        axes.set(xlim=(-0.5, len(FIGURES) - 0.5), ylim=(0, 1), title=ARROWS[way])
+        axes.set(xlim=(-0.5, len(FIGURES) - 0.5), ylim=(0, 1), title=WAY_LABELS[way])
         if place == 0:
             axes.set_ylabel("share (0-1), 95 % intervals")
             axes.legend(fontsize=9)
@@ -83,7 +82,7 @@ def compared_figure(figures: Mapping[str, Mapping[str, Any]], *, title: str) -> 
     return drawn
 
 
-def gamma_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
+def gamma_records_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
     """R@1 of seen and unseen colour pairs over gamma, with intervals over queries, of the experiment "gamma".
 
     Of several seeds, the means of their figures and of the ends of their intervals.
@@ -102,7 +101,7 @@ def gamma_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
             axes.errorbar(gammas, middle, ends, color=colour, marker=marker, capsize=3, label=f"{name} pairs")
         chance = records[0]["figures"]["seen"]["colour"][way]["r1_chance"]
         axes.axhline(chance, color="0.4", linestyle="--", label=f"chance ({chance:.3f})")
-        axes.set(xscale="log", xlabel="gamma (no unit, logarithmic)", title=ARROWS[way], ylim=(0, None))
+        axes.set(xscale="log", xlabel="gamma (no unit, logarithmic)", title=WAY_LABELS[way], ylim=(0, None))
         axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas])
         axes.minorticks_off()
     drawn.axes[0].set_ylabel("R@1 (share), 95 % intervals")

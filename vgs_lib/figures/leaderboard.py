@@ -1,4 +1,4 @@
-"""Figures of records (:mod:`vgs_lib.systems.reproduce`): recall with intervals, recall against cost, data and steps.
+"""Figures of records (:mod:`vgs_lib.benchmark.reproduce`): recall with intervals, recall against cost, data and steps.
 
 Every function takes whatever records there are and says in words which are not there yet.
 """
@@ -11,24 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from vgs_lib.benchmark.records import one_of_each
 from vgs_lib.errors import DataError
-from vgs_lib.studies.history import COLOURS
-from vgs_lib.systems.leaderboard import WAYS, one_of_each
+from vgs_lib.retrieval import WAY_LABELS, WAYS
+from vgs_lib.viz import COLOURS
 
 Record = Mapping[str, Any]
-LABELS = {"speech_to_image": "speech to picture", "image_to_speech": "picture to speech"}
 _MARKS = "osD^vP*X"
 CHANCE = 10 / 1000  # of recall at 10 among 1,000
-
-
-def missing(records: Sequence[Record], expected: Sequence[str], command: str) -> str:
-    """A sentence: which of the systems ``expected`` have no record yet, and the command that makes them."""
-    there = {record["system"] for record in records}
-    absent = [name for name in expected if name not in there]
-    if not absent:
-        return f"All {len(expected)} have a record."
-    named = ", ".join(absent) if len(absent) <= 8 else f"{', '.join(absent[:6])} and {len(absent) - 6} more"
-    return f"{len(absent)} of {len(expected)} have no record yet: {named}. `{command}` makes them."
 
 
 def recall_figure(records: Sequence[Record], *, title: str, order: Sequence[str] | None = None, k: int = 10) -> Figure:
@@ -53,7 +43,7 @@ def recall_figure(records: Sequence[Record], *, title: str, order: Sequence[str]
         sides = np.maximum([values - ends[:, 0], ends[:, 1] - values], 0)
         at = np.arange(len(rows)) + 0.2 * number - 0.1
         style = {"color": COLOURS[number], "marker": _MARKS[number], "markersize": 5, "capsize": 3, "linestyle": "none"}
-        axes.errorbar(values, at, xerr=sides, label=LABELS[way], **style)
+        axes.errorbar(values, at, xerr=sides, label=WAY_LABELS[way], **style)
     axes.axvline(k / 1000, color="0.4", linestyle="--", label=f"chance ({k / 1000:g})")
     several = len(rows) > len({record["system"] for record in rows})
     names = [f"{r['system']}, seed {r['seed']}" if several else r["system"] for r in rows]

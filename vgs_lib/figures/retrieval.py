@@ -1,78 +1,25 @@
-"""Retrieval figures as tables and plots, each beside its chance level and its interval.
+"""Plots of retrieval: reports of figures, single mistakes, the quality and the time of searches.
 
 Legend: Q queries, C candidates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
-from matplotlib.figure import Figure as Plot
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
-from torch import Tensor
 
-from vgs_lib import retrieval
-from vgs_lib.retrieval import Targets
 from vgs_lib.retrieval.mistakes import Mistake
-from vgs_lib.retrieval.targets import target_mask
-from vgs_lib.search.nearest import Found, PictureSearch, Quality, quality
-
-if TYPE_CHECKING:
-    from vgs_lib.widgets.collection import Collection
+from vgs_lib.retrieval.report import Estimate
+from vgs_lib.search.nearest import Quality
 
 _BLUE, _GOLD, _GREY = "#00336f", "#c9a227", "#6b7280"
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure with the ends of its bootstrap interval and its chance level."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    chance: float
-
-
-def report(scores: Tensor, targets: Targets = None, *, seed: int = 0) -> tuple[Figure, ...]:
-    """R@1, R@5, R@10, mAP and the median rank of queries (rows), with 95 % intervals over queries.
-
-    Arguments and errors are those of :func:`vgs_lib.retrieval.recall_at_k`.
-    """
-    num_right = target_mask(targets, *scores.shape).sum(dim=1).tolist()
-    count = scores.shape[1]
-    figures = []
-    for k in (1, 5, 10):
-        hits = retrieval.hits_at_k(scores, k, targets)
-        figures.append(_figure(f"R@{k}", hits, retrieval.chance_recall(count, k, num_right), seed))
-    precision = retrieval.average_precision(scores, targets)
-    figures.append(_figure("mAP", precision, retrieval.chance_average_precision(count, num_right), seed))
-    ranks = retrieval.ranks(scores, targets)
-    ends = retrieval.bootstrap_interval(ranks, seed=seed, statistic="median")
-    chance = retrieval.chance_median_rank(count, num_right)
-    return (*figures, Figure("median rank", retrieval.median_rank(scores, targets), *ends, chance))
-
-
-def _figure(name: str, values: Tensor, chance: float, seed: int) -> Figure:
-    return Figure(name, float(values.mean()), *retrieval.bootstrap_interval(values, seed=seed), chance)
-
-
-def table(reports: Mapping[str, Sequence[Figure]]) -> str:
-    """Reports as lines of text, one figure a line under the name of each report."""
-    lines = []
-    for title, figures in reports.items():
-        lines.append(title)
-        for found in figures:
-            digits = 1 if found.name == "median rank" else 3
-            value, low, high, chance = (f"{x:.{digits}f}" for x in (found.value, found.low, found.high, found.chance))
-            lines.append(f"  {found.name:<12} {value:>6}  95 % interval {low} to {high:<6}  chance {chance}")
-    return "\n".join(lines)
-
-
-def recall_plot(reports: Mapping[str, Sequence[Figure]]) -> Plot:
+def recall_plot(reports: Mapping[str, Sequence[Estimate]]) -> Figure:
     """The figures between 0 and 1 as points with their intervals; their chance levels as short lines."""
-    plot = Plot(figsize=(7.2, 3.6), dpi=80, layout="constrained")
+    plot = Figure(figsize=(7.2, 3.6), dpi=80, layout="constrained")
     axes = plot.add_subplot()
     colours = (_BLUE, _GOLD, _GREY, "#7b3f8c")
     names: list[str] = []
@@ -95,11 +42,20 @@ def recall_plot(reports: Mapping[str, Sequence[Figure]]) -> Plot:
     return plot
 
 
-def mistake_plot(collection: "Collection", mistake: Mistake) -> Plot:
+class Collected(Protocol):
+    """What is drawn of a set of pictures and captions, such as a :class:`vgs_lib.widgets.collection.Collection`."""
+
+    pictures: Sequence[Any]
+    captions: Sequence[Any]
+
+    def votes(self, mistake: Mistake) -> list[tuple[str, float]]: ...
+
+
+def mistake_plot(collection: Collected, mistake: Mistake) -> Figure:
     """A mistake: the picture put first, the right one, and how much each word voted for the wrong one."""
     votes = collection.votes(mistake)
     first, right = (collection.pictures[place].load() for place in (mistake.first, mistake.right))
-    plot = Plot(figsize=(9.6, 2.7), dpi=60, layout="constrained")
+    plot = Figure(figsize=(9.6, 2.7), dpi=60, layout="constrained")
     axes = plot.subplots(1, 3, width_ratios=[1, 1, 1.8])
     titles = ("put first", f"true picture, place {mistake.rank:g}")
     for axis, picture, title in zip(axes, (first, right), titles, strict=False):
@@ -117,21 +73,6 @@ def mistake_plot(collection: "Collection", mistake: Mistake) -> Plot:
     return plot
 
 
-def measure(
-    search: PictureSearch, audio_maps: Sequence[Tensor], exact: Sequence[Found], *, efforts: Sequence[int], **options
-) -> list[tuple[str, Quality]]:
-    """The quality of a search at each effort (lists probed, or candidates kept), beside exact searches.
-
-    Query i's own picture is picture i. ``options`` are those of :meth:`PictureSearch.search`.
-    """
-    rows = []
-    for effort in efforts:
-        search.index.set_effort(effort)
-        found = [search.search(one, **options) for one in audio_maps]
-        rows.append((f"effort {effort}", quality(found, exact, range(len(exact)))))
-    return rows
-
-
 def search_table(curves: Mapping[str, Sequence[tuple[object, Quality]]]) -> str:
     """The points of :func:`search_plot` as lines of text."""
     return "\n".join(
@@ -141,9 +82,9 @@ def search_table(curves: Mapping[str, Sequence[tuple[object, Quality]]]) -> str:
     )
 
 
-def search_plot(curves: Mapping[str, Sequence[tuple[object, Quality]]]) -> Plot:
+def search_plot(curves: Mapping[str, Sequence[tuple[object, Quality]]]) -> Figure:
     """Recall and time of searches: one line of (label, quality) points for each name; upper left is better."""
-    plot = Plot(figsize=(8.4, 3.9), dpi=80, layout="constrained")
+    plot = Figure(figsize=(8.4, 3.9), dpi=80, layout="constrained")
     draw: list[tuple[str, Callable[[Quality], float]]] = [
         ("exact ten that were found", lambda found: found.recall),
         ("queries whose own picture was found", lambda found: found.hits),

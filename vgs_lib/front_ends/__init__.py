@@ -1,5 +1,6 @@
-"""Front ends: from waveforms to padded spectral frames with lengths."""
+"""Front ends: from waveforms to padded spectral frames with lengths, by class or by the name of a document's."""
 
+from vgs_lib.front_ends.named import FRONT_ENDS, make_front_end
 from vgs_lib.front_ends.spectra import (
     SAMPLE_RATE,
     FrontEnd,
@@ -13,6 +14,7 @@ from vgs_lib.front_ends.spectra import (
 )
 
 __all__ = [
+    "FRONT_ENDS",
     "SAMPLE_RATE",
     "FrontEnd",
     "LogMel",
@@ -20,6 +22,7 @@ __all__ = [
     "RawWaveform",
     "WhisperLogMel",
     "features_at_16k",
+    "make_front_end",
     "num_frames",
     "pad_frames",
 ]

@@ -1,4 +1,4 @@
-"""Front ends: from waveforms to padded spectral frames with lengths.
+"""Log-mel and MFCC of the literature, Whisper's log-mel, and the raw waveform, padded, with lengths.
 
 ``LogMel`` is the front end of harwath2019 (section 4.2), ``Mfcc`` those of merkx2019 and zhang2020,
 ``WhisperLogMel`` that of the Whisper speech encoder, ``RawWaveform`` the absence of one (wav2vec 2.0,

@@ -1,7 +1,7 @@
 """tian2020: ResNet-101 with CBAM, a pyramid of GRUs with vector attention, masked matching; its ablations and rivals.
 
 Adam at 0.0001 with weight decay 0.00001 and moments 0.95 and 0.999, batches of 64, 120 epochs, embeddings of 2,048
-(section 5.2); the decay leaves out biases and norms (``training_state.make_optimizer``), which the thesis does not say.
+(section 5.2); the decay leaves out biases and norms (``training.state.make_optimizer``), which the thesis does not say.
 An epoch is one of CUB-200, about 8,855 pictures with ten captions each. The rivals of Table 5.2 share its picture
 network without attention; those that were made for text share its speech side too. How the rivals were optimized is not
 said: here as its own system is, but for DSCMR, whose published code has Adam with moments 0.5 and 0.999.

@@ -1,7 +1,11 @@
-"""Retrieval figures from a score matrix, each with its chance level, and what goes wrong."""
+"""Retrieval figures from a score matrix with their chance levels and intervals, and where retrieval goes wrong.
+
+Two systems on the same queries are compared in ``retrieval.paired``; ``retrieval.report`` has all figures at once.
+"""
 
 from vgs_lib.retrieval.measures import (
-    PROTOCOL_PAIRS,
+    WAY_LABELS,
+    WAYS,
     average_precision,
     bootstrap_interval,
     chance_average_precision,
@@ -12,14 +16,14 @@ from vgs_lib.retrieval.measures import (
     median_rank,
     ranks,
     recall_at_k,
-    subset,
 )
-from vgs_lib.retrieval.targets import (
-    Targets,
-)
+from vgs_lib.retrieval.mistakes import Mistake, word_votes, worst
+from vgs_lib.retrieval.targets import Targets
 
 __all__ = [
-    "PROTOCOL_PAIRS",
+    "WAYS",
+    "WAY_LABELS",
+    "Mistake",
     "Targets",
     "average_precision",
     "bootstrap_interval",
@@ -31,5 +35,6 @@ __all__ = [
     "median_rank",
     "ranks",
     "recall_at_k",
-    "subset",
+    "word_votes",
+    "worst",
 ]

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from vgs_lib.retrieval.targets import Targets, check_numbers, checked, right_candidates
 
+WAYS = ("speech_to_image", "image_to_speech")  # which asks, and what it asks for
+WAY_LABELS = dict(zip(WAYS, ("speech to picture", "picture to speech"), strict=True))
 PROTOCOL_PAIRS = {"zhang2020": 100, "harwath2019": 1000, "aytar2017": 1000, "ni2018": 1024}  # a document's pairs
 
 _CHUNK_ELEMENTS = 1 << 24  # scores compared at once

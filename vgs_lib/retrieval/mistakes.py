@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vgs_lib import similarity
 from vgs_lib.clock import Clock
-from vgs_lib.retrieval import measures as retrieval
+from vgs_lib.retrieval.measures import ranks
 from vgs_lib.retrieval.targets import Targets, target_mask
 
 
@@ -39,14 +39,14 @@ def worst(scores: Tensor, num: int, targets: Targets = None) -> list[Mistake]:
 
     A tie with a wrong candidate is no mistake. Arguments and errors are those of :func:`vgs_lib.retrieval.ranks`.
     """
-    ranks = retrieval.ranks(scores, targets)
+    places = ranks(scores, targets)
     mask = target_mask(targets, *scores.shape)
     mistakes = []
     for query, row in enumerate(scores):
         first = int(row.argmax())
         right = int(row.masked_fill(~mask[query], -torch.inf).argmax())
         if row[first] > row[right]:
-            mistakes.append(Mistake(query, float(ranks[query]), first, right, float(row[first] - row[right])))
+            mistakes.append(Mistake(query, float(places[query]), first, right, float(row[first] - row[right])))
     return sorted(mistakes, key=lambda found: (-found.rank, -found.margin))[:num]
 
 

@@ -186,3 +186,18 @@ def quality(found: Sequence[Found], exact: Sequence[Found], right: Sequence[int]
     hits = [own in one.ids for one, own in zip(found, right, strict=True)]
     seconds = np.median([one.seconds for one in found])
     return Quality(float(np.mean(recalls)), float(np.mean(hits)), 1000 * float(seconds))
+
+
+def measure(
+    search: PictureSearch, audio_maps: Sequence[Tensor], exact: Sequence[Found], *, efforts: Sequence[int], **options
+) -> list[tuple[str, Quality]]:
+    """The quality of a search at each effort (lists probed, or candidates kept), beside exact searches.
+
+    Query i's own picture is picture i. ``options`` are those of :meth:`PictureSearch.search`.
+    """
+    rows = []
+    for effort in efforts:
+        search.index.set_effort(effort)
+        found = [search.search(one, **options) for one in audio_maps]
+        rows.append((f"effort {effort}", quality(found, exact, range(len(exact)))))
+    return rows

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from vgs_lib import retrieval
+from vgs_lib.batches.held_out import Maps
 from vgs_lib.encoders.cross_attention import Reranker
-from vgs_lib.studies.maps import Maps
-from vgs_lib.studies.study import WAYS
+from vgs_lib.retrieval import WAYS
 
 PAIRS_AT_ONCE = 512
 

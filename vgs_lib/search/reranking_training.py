@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vgs_lib import retrieval
+from vgs_lib.batches.held_out import Maps
 from vgs_lib.encoders.cross_attention import Reranker
 from vgs_lib.errors import TrainingError
+from vgs_lib.retrieval import WAYS
 from vgs_lib.search.reranking import pair_scores, rerank
 from vgs_lib.seeds import seed_for, seeded
-from vgs_lib.studies.maps import Maps
-from vgs_lib.studies.study import WAYS
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,16 @@ from torch import Tensor
 
 from vgs_lib import retrieval
 from vgs_lib.batches.attribute_batches import AttributeBatches, AttributeHeldOut
+from vgs_lib.batches.held_out import Maps
 from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.attribute_scenes import AttributeScenes
 from vgs_lib.data.attributes import NOUNS
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe, build_model
+from vgs_lib.retrieval import WAYS
 from vgs_lib.seeds import seeded
-from vgs_lib.studies.maps import Maps
-from vgs_lib.studies.study import FIRST_WORDS, OPTIONS, WAYS, Prepared, chances, recalls
+from vgs_lib.studies.study import FIRST_WORDS, OPTIONS, Prepared, chances, recalls
 
 AT = 50  # candidates that mAP counts: tian2020, section 5.1.2
 
@@ -98,7 +99,7 @@ def class_figures(scores: Tensor, right: Tensor, *, queries: Tensor | None = Non
         seed: of the bootstrap, which draws classes: queries of one class ask for the same candidates.
 
     Returns:
-        For each of ``study.WAYS`` the figures ``r1`` and ``map50``, each also with ``_chance`` and ``_ci``, and
+        For each of ``retrieval.WAYS`` the figures ``r1`` and ``map50``, each also with ``_chance`` and ``_ci``, and
         ``ranks``, that of the first right candidate of each query, with ``classes``, a number for the class of each.
 
     Source: tian2020, section 5.1, equations 5.1 to 5.3.

@@ -6,7 +6,6 @@ checkpoint first forgets what came after it, so that a curve never has two value
 """
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,23 +179,3 @@ def read_runs(folder: Path) -> dict[str, Run]:
             continue
         found[run.name] = run
     return found
-
-
-def curves_figure(runs: Mapping[str, Run] | Sequence[Run], figure: str = "speech_to_image_r10", *, title: str = ""):
-    """A matplotlib figure of one figure of several runs over their steps, with its chance level where it has one."""
-    from matplotlib.figure import Figure
-
-    chosen = list(runs.values()) if isinstance(runs, Mapping) else list(runs)
-    drawn = Figure(figsize=(8, 4), dpi=72, layout="constrained")
-    axes = drawn.add_subplot()
-    for index, run in enumerate(chosen):
-        axes.plot(*run.curve(figure), marker="os^Dv<>P"[index % 8], color=COLOURS[index % len(COLOURS)], label=run.name)
-    if chance := next((run.chance[figure] for run in chosen if figure in run.chance), None):
-        axes.axhline(chance, color="0.4", linestyle="--", label=f"chance ({chance:.3g})")
-    axes.set(xlabel="step", ylabel=LABELS.get(figure, figure), title=title)
-    axes.legend(fontsize=9)
-    return drawn
-
-
-# Okabe and Ito's palette: told apart with and without colour blindness.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")

@@ -6,7 +6,7 @@
 | "natural-sounds" | trained on pictures with natural sounds, no labels | the same |
 | "sound-classes" | as the recipe builds it (ImageNet weights) | trained to classify natural sounds |
 
-Natural sounds of Spoken Stamps stand in for the document's videos and for AudioSet (``data/natural_sounds.py``); a
+Natural sounds of Spoken Stamps stand in for the document's videos and for AudioSet (``batches/natural_sounds.py``); a
 folder of videos can take their place. The loss on pairs is the document's, semi-hard and sampled triplets on SISA,
 whatever the recipe trains with later; the classifier reads the maximum over time of the speech side's output, one
 linear layer and a softmax. Weights are kept in ``$VGS_RUNS/pretraining``, one folder for each pair of encoders.

@@ -1,6 +1,6 @@
 """The study of whole scenes: any recipe trained on scenes of Spoken Stamps and judged on held-out ones.
 
-All systems of the documents are compared on it (:mod:`vgs_lib.systems.reproduce`).
+All systems of the documents are compared on it (:mod:`vgs_lib.benchmark.reproduce`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -21,10 +21,10 @@ from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.data.loading import Batch, BatchSource
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Part, Recipe
+from vgs_lib.retrieval import WAYS
 from vgs_lib.training import FitSettings, ScoreLoss
 
 KS = (1, 10)  # the ks of recall at k
-WAYS = ("speech_to_image", "image_to_speech")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import torch
 
-from vgs_lib.batches.features import speech_features
+from vgs_lib.batches.frozen_features import speech_features
 from vgs_lib.batches.word_batches import WordBatches, same_names, word_trial
 from vgs_lib.data.loading import Batch, collate
 from vgs_lib.data.scenes import Scenes

@@ -1,5 +1,6 @@
 """Training as a stream of events: what to ask (``FitSettings``), what to learn by (``score_loss``), and ``fit``."""
 
+from vgs_lib.training.embedding_objective import EmbeddingLoss
 from vgs_lib.training.events import (
     Best,
     CheckpointEvent,
@@ -11,21 +12,14 @@ from vgs_lib.training.events import (
     StepEvent,
     StoppedEvent,
 )
-from vgs_lib.training.loop import (
-    fit,
-    is_due,
-)
-from vgs_lib.training.score_objective import (
-    ScoreLoss,
-    score_loss,
-)
-from vgs_lib.training.state import (
-    load_best,
-)
+from vgs_lib.training.loop import fit
+from vgs_lib.training.score_objective import ScoreLoss, score_loss
+from vgs_lib.training.state import load_best
 
 __all__ = [
     "Best",
     "CheckpointEvent",
+    "EmbeddingLoss",
     "EvaluationEvent",
     "Event",
     "FinishedEvent",
@@ -35,7 +29,6 @@ __all__ = [
     "StepEvent",
     "StoppedEvent",
     "fit",
-    "is_due",
     "load_best",
     "score_loss",
 ]

@@ -18,11 +18,11 @@ from torch.nn import functional
 
 from vgs_lib.data.loading import Batch
 from vgs_lib.distributed import gather_rows
-from vgs_lib.embedding_heads import CMPC, CMPM, DSCMR, TIMAM, EmbeddingHead
 from vgs_lib.encoders.layers import frame_mask
 from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.seeds import seeded
+from vgs_lib.training.embedding_heads import CMPC, CMPM, DSCMR, TIMAM, EmbeddingHead
 from vgs_lib.training.score_objective import ScoreLoss
 
 HEADS: dict[str, Callable[..., EmbeddingHead]] = {
@@ -38,7 +38,7 @@ HEADS: dict[str, Callable[..., EmbeddingHead]] = {
 class EmbeddingLoss:
     """A loss on the embeddings of the global batch, to be given to ``fit``.
 
-    name: "cmpm", "cmpc", "cmpm_cmpc" (both added), "dscmr" or "timam" (see ``vgs_lib.embedding_heads``).
+    name: "cmpm", "cmpc", "cmpm_cmpc" (both added), "dscmr" or "timam" (see ``vgs_lib.training.embedding_heads``).
     weight: what the loss is multiplied by, where ``score`` is added to it.
     score: a loss on the scores of the same maps, added to this one; None for none.
     options: further arguments of the loss's head ("dscmr": ``discrimination``, ``invariance``; "timam": ``strength``,

@@ -1,4 +1,4 @@
-"""Training as a stream of events: ``fit`` yields what happens, whoever asks draws, prints or stops.
+"""The training loop: ``fit`` yields what happens as events, whoever asks draws, prints or stops.
 
     for event in fit(model, batches, score_loss("info_nce"), FitSettings(steps=1000), directory="runs/first"):
         ...

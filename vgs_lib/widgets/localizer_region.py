@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vgs_lib import localization
 from vgs_lib.errors import DataError
-from vgs_lib.evaluation.localization_scores import average_precision, iod, iot
 from vgs_lib.figures.localization import HEAT_RANGE
+from vgs_lib.localization import average_precision, iod, iot
 from vgs_lib.viz import colour_table
 from vgs_lib.widgets import buffers
 from vgs_lib.widgets.material import Picture

@@ -12,7 +12,7 @@ class SystemComparison(View):
     """Choose two systems and see their ranks of every query, and the queries that only one of them finds.
 
     Args:
-        records: from :func:`vgs_lib.systems.leaderboard.read_records`; without any, a sentence says how they are made.
+        records: from :func:`vgs_lib.benchmark.records.read_records`; without any, a sentence says how they are made.
         query: from :func:`scene_queries`.
         k: how good a rank counts as found.
     """

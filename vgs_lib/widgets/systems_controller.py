@@ -1,6 +1,6 @@
 """What the comparison of two systems knows and decides, without any widget library. Legend: Q queries.
 
-A record (:mod:`vgs_lib.systems.reproduce`) holds the rank of the right candidate of each query: query i is scene i of
+A record (:mod:`vgs_lib.benchmark.reproduce`) holds the rank of the right candidate of each query: query i is scene i of
 the test split, its caption from speech to picture and its picture the other way.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from vgs_lib.errors import DataError
+from vgs_lib.retrieval import WAY_LABELS
 from vgs_lib.retrieval.paired import Paired, hits, paired, sentence
 from vgs_lib.widgets import buffers
 from vgs_lib.widgets.material import Picture, Word, _scene_picture
 
-WAYS = {"speech_to_image": "speech to picture", "image_to_speech": "picture to speech"}
 NOTHING = "There are no records to compare yet: python -m vgs_lib reproduce makes them."
 
 
@@ -51,7 +51,7 @@ class SystemComparisonController:
     ):
         self.k, self.most = k, most
         self.ranks = {_label(record, records): record["figures"]["ranks"] for record in records}
-        sizes = {len(ranks[way]) for ranks in self.ranks.values() for way in WAYS}
+        sizes = {len(ranks[way]) for ranks in self.ranks.values() for way in WAY_LABELS}
         if len(sizes) > 1:
             raise DataError(f"the records hold {sorted(sizes)} queries; expected the same queries in all of them")
         self.names = list(self.ranks)
@@ -68,8 +68,8 @@ class SystemComparisonController:
         for name in (first, second):
             if name not in self.ranks:
                 raise DataError(f"there is no record of {name!r}; there are {', '.join(self.names) or 'none'}")
-        if way not in WAYS:
-            raise DataError(f"no direction is called {way!r}; expected {' or '.join(WAYS)}")
+        if way not in WAY_LABELS:
+            raise DataError(f"no direction is called {way!r}; expected {' or '.join(WAY_LABELS)}")
         with self._lock:
             self.first, self.second, self.way = first, second, way
 
@@ -107,7 +107,7 @@ class SystemComparisonController:
             content = {
                 "type": "systems",
                 "names": self.names,
-                "ways": WAYS,
+                "ways": WAY_LABELS,
                 "first": self.first,
                 "second": self.second,
                 "way": self.way,

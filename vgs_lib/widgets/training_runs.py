@@ -16,7 +16,8 @@ import numpy as np
 
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Recipe
-from vgs_lib.studies.history import COLOURS, Run, read_runs
+from vgs_lib.studies.history import Run, read_runs
+from vgs_lib.viz import COLOURS
 
 MAX_POINTS = 600  # of a curve that is sent to the browser
 

@@ -1,11 +1,11 @@
-"""Tables of :mod:`vgs_lib.systems.agreement`: orders of the documents beside ours, and the claims of an experiment."""
+"""Tables of ``benchmark.agreement``: orders of the documents beside ours, and the claims of an experiment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vgs_lib.benchmark.agreement import Compared, Order, compared
+from vgs_lib.benchmark.experiments import Experiment
 from vgs_lib.markdown import markdown_table
-from vgs_lib.systems.agreement import Compared, Order, compared
-from vgs_lib.systems.experiments import Experiment
 
 NAMES = {"r1": "R@1", "r10": "R@10", "p10": "P@10, ours R@10", "unseen_r1": "R@1 of unseen pairs"}
 KINDS = ("same order, decided", "same, undecided", "other, undecided", "other order, decided")
@@ -44,7 +44,7 @@ def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]
 def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
     """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained.
 
-    records: comparable ones (:meth:`vgs_lib.systems.experiments.Experiment.comparable`).
+    records: comparable ones (:meth:`vgs_lib.benchmark.experiments.Experiment.comparable`).
     """
     found = [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
     if not found:

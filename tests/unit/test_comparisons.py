@@ -7,15 +7,15 @@ import tiny_stamps
 from toy_records import record
 
 from vgs_lib.batches.scene_batches import SceneData
+from vgs_lib.benchmark.comparisons import comparison, neighbour_table, protocol_table, ranked
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.records import read_records
+from vgs_lib.benchmark.reproduce import Reproduction
+from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.figures.leaderboard import cost_figure, recall_figure, scenes_of, terms_figure, with_terms
 from vgs_lib.recipes import Scale, recipe
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.leaderboard import read_records
-from vgs_lib.systems.reproduce import Reproduction
-from vgs_lib.systems.scene_benchmark import SceneBenchmark
-from vgs_lib.systems.tables import comparison, neighbour_table, protocol_table, ranked
 from vgs_lib.training import FitSettings
 from vgs_lib.viz import figure_png
 from vgs_lib.widgets import SystemComparisonController, scene_queries

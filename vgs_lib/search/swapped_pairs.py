@@ -8,8 +8,8 @@ same. Only whether both are at one position tells the pictures apart.
 import torch
 
 from vgs_lib import similarity
+from vgs_lib.batches.held_out import Maps
 from vgs_lib.seeds import seed_for
-from vgs_lib.studies.maps import Maps
 
 COLOURS, THINGS, DIM, SIDE = 4, 4, 16, 2
 

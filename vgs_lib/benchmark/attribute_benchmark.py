@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from vgs_lib.batches.attribute_batches import AttributeHeldOut
+from vgs_lib.batches.held_out import maps_of
 from vgs_lib.data.attribute_scenes import AttributeScenes
 from vgs_lib.data.stamps import Stamps
 from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe
+from vgs_lib.studies.attribute_choice import colour_choice
 from vgs_lib.studies.attribute_study import AttributeStudy, attribute_figures
-from vgs_lib.studies.maps import maps_of
 from vgs_lib.studies.pretraining import Pretraining
-from vgs_lib.systems.attribute_choice import colour_choice
 
 PER_CLASS = 5  # test scenes of each class
 SPLITS = {"seen": "test", "unseen": "test-unseen"}
 
 
 class AttributeBenchmark:
-    """A :class:`vgs_lib.systems.reproduce.Benchmark`: R@1, mAP@50, choice of the colour on seen and unseen pairs."""
+    """A :class:`vgs_lib.benchmark.reproduce.Benchmark`: R@1, mAP@50, choice of the colour on seen and unseen pairs."""
 
     name = "described things"
 

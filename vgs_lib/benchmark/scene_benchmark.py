@@ -1,6 +1,6 @@
 """Scenes of Spoken Stamps as a benchmark: how systems are trained on them and what they are judged by.
 
-Described things are another benchmark (:mod:`vgs_lib.systems.attribute_benchmark`).
+Described things are another benchmark (:mod:`vgs_lib.benchmark.attribute_benchmark`).
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ NUM_WORDS = 1000
 
 
 class SceneBenchmark:
-    """A :class:`vgs_lib.systems.reproduce.Benchmark`: scenes by R@k, median rank, pointing, single names by mAP@50."""
+    """A ``Benchmark`` of :mod:`vgs_lib.benchmark.reproduce`: scenes by R@k, ranks, pointing; single names by mAP@50."""
 
     name = "scenes"
 

@@ -134,7 +134,7 @@ def record(source: Path, folder: Path, execute: Callable[[NotebookNode, Path], N
     Args:
         source: the source.
         folder: that of the notebooks.
-        execute: runs a notebook in a folder and returns it with its outputs (:func:`vgs_lib.notebook_runs.execute`).
+        execute: runs a notebook in a folder and returns it with its outputs (:func:`vgs_lib.coursework.runs.execute`).
 
     Raises:
         NotebookError: there is no compared cell, or one prints nothing, or shows something else than printed text.

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from statistics import mode
 from typing import Any
 
+from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Part, Recipe, recipe
-from vgs_lib.systems.conditions import Conditions
 from vgs_lib.training import ScoreLoss
 
 # A picture network that can begin with random weights on two cores; the documents' frozen ones cannot.

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from vgs_lib.retrieval import bootstrap_interval
+from vgs_lib.recipes.published import published
+from vgs_lib.retrieval import WAYS, bootstrap_interval
 from vgs_lib.retrieval.paired import hits
-from vgs_lib.systems.leaderboard import WAYS, published
 
 Record = Mapping[str, Any]
 # How a system's name here says what the document's encoders began with; the rest is not compared.
@@ -143,7 +143,8 @@ def orders(records: Sequence[Record]) -> list[Order]:
     """Every order of a document of which we have two systems or more, judged by R@10 (P@10) in the ways it gives.
 
     Compared are systems whose encoders begin with the same, there and here; zhang2020's with the same picture network.
-    tian2020's birds and flowers are not compared with scenes (:mod:`vgs_lib.systems.experiments` has described things).
+    tian2020's birds and flowers are not compared with scenes (:mod:`vgs_lib.benchmark.experiments` has described
+    things).
     """
     there = {record["system"] for record in records}
     groups: dict[tuple[str, ...], dict[str, dict[tuple[str, str], float]]] = {}

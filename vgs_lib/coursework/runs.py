@@ -87,7 +87,7 @@ def fresh_runs() -> tempfile.TemporaryDirectory:
 
 def kernel_environment(threads: int | None = None, *, runs: str) -> dict[str, str]:
     """What a kernel's environment needs beside this process's: this very library, ``OMP_NUM_THREADS``, ``VGS_RUNS``."""
-    paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     found = {"PYTHONPATH": os.pathsep.join(path for path in paths if path), "VGS_RUNS": runs}
     return found if threads is None else found | {"OMP_NUM_THREADS": str(threads)}
 

@@ -1,21 +1,21 @@
 """A documents' comparison with the records that there are of it, as notebooks show it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vgs_lib.figures.leaderboard import missing
-from vgs_lib.systems import leaderboard
-from vgs_lib.systems.agreement_tables import claims_table
-from vgs_lib.systems.experiments import Experiment, experiment
+from vgs_lib.benchmark import leaderboard
+from vgs_lib.benchmark.agreement_tables import claims_table
+from vgs_lib.benchmark.experiments import Experiment, experiment
+from vgs_lib.benchmark.records import read_records
 
 
 @dataclass(frozen=True)
 class Recorded:
     """An experiment and its records, none of them where nothing is trained yet; all that is said is Markdown.
 
-    records: those of runs that are comparable (:meth:`vgs_lib.systems.experiments.Experiment.comparable`). others: the
+    records: those of runs that are comparable (``Experiment.comparable``). others: the
     rest, which no table and no figure has.
     """
 
@@ -29,7 +29,7 @@ class Recorded:
 
         Raises :class:`TrainingError` for a name that is not there and :class:`DataError` for a damaged record.
         """
-        one, every = experiment(name), leaderboard.read_records(folder / name)
+        one, every = experiment(name), read_records(folder / name)
         equal = one.comparable(every)
         return cls(one, equal, [record for record in every if record not in equal])
 
@@ -67,3 +67,13 @@ class Recorded:
     def published(self) -> str:
         """The document's figures of the systems, on data of its own."""
         return leaderboard.published_table(self.names)
+
+
+def missing(records: Sequence[Mapping[str, Any]], expected: Sequence[str], command: str) -> str:
+    """A sentence: which of the systems ``expected`` have no record yet, and the command that makes them."""
+    there = {record["system"] for record in records}
+    absent = [name for name in expected if name not in there]
+    if not absent:
+        return f"All {len(expected)} have a record."
+    named = ", ".join(absent) if len(absent) <= 8 else f"{', '.join(absent[:6])} and {len(absent) - 6} more"
+    return f"{len(absent)} of {len(expected)} have no record yet: {named}. `{command}` makes them."

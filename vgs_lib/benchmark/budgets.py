@@ -14,12 +14,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.errors import DataError
 from vgs_lib.machine import machine, spent_on
 from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.studies.study import Study
-from vgs_lib.systems.conditions import Conditions
 from vgs_lib.training import StepEvent, fit
 
 TIMED = 20  # steps of each kind, after two that are not

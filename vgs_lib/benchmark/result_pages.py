@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vgs_lib.systems.agreement import orders
-from vgs_lib.systems.agreement_tables import claims_table, orders_table, reversals_table
-from vgs_lib.systems.experiments import Experiment
-from vgs_lib.systems.leaderboard import comparable, published_table, table
+from vgs_lib.benchmark.agreement import orders
+from vgs_lib.benchmark.agreement_tables import claims_table, orders_table, reversals_table
+from vgs_lib.benchmark.experiments import Experiment
+from vgs_lib.benchmark.leaderboard import published_table, table
+from vgs_lib.benchmark.records import comparable
 
 Record = Mapping[str, Any]
 

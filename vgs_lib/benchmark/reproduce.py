@@ -2,8 +2,7 @@
 
 The benchmark is our data; the published figures are of other data and are never mixed in.
 
-A record is a JSON object in a folder, one for each system and seed; :mod:`vgs_lib.systems.leaderboard` makes tables of
-them.
+A record is a JSON object in a folder, one for each system and seed (:mod:`vgs_lib.benchmark.records`).
 """
 
 import json
@@ -15,6 +14,9 @@ from typing import Any, Protocol
 
 from vgs_lib import __version__
 from vgs_lib.batches.banks import Filling
+from vgs_lib.benchmark.budgets import StepTimes
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.records import read_record
 from vgs_lib.errors import TrainingError
 from vgs_lib.machine import exact_products, machine, spent_on
 from vgs_lib.model import DualEncoder
@@ -22,10 +24,8 @@ from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.studies.pretraining import Pretraining
 from vgs_lib.studies.study import Study
-from vgs_lib.systems.budgets import StepTimes
-from vgs_lib.systems.conditions import Conditions
-from vgs_lib.systems.leaderboard import read_record
-from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit, is_due
+from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit
+from vgs_lib.training.loop import is_due
 from vgs_lib.training.state import MAX_DIFFERENCES, differences
 
 SAID = ("name", "document", "chosen")  # of a recipe, without any effect on its run

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from vgs_lib import retrieval
 from vgs_lib.batches.attribute_batches import AttributeHeldOut
+from vgs_lib.batches.held_out import Maps
 from vgs_lib.data.attribute_scenes import AttributeScene
 from vgs_lib.data.attributes import Description
 from vgs_lib.model import DualEncoder
-from vgs_lib.studies.maps import Maps
-from vgs_lib.studies.study import WAYS
+from vgs_lib.retrieval import WAYS
 
 
 def colour_choice(
@@ -38,7 +38,7 @@ def colour_choice(
         seed: of the bootstrap.
 
     Returns:
-        By the names of the two splits and "both", their mean; then by ``study.WAYS``: ``share`` of the choices won (a
+        By the names of the two splits and "both", their mean; then by direction: ``share`` of the choices won (a
         tie is half of one, every two rivals count alike), ``share_ci``, whose draws are of nouns, and ``rivals``, how
         many pairs of classes there are. Raises ValueError where there are none.
     """

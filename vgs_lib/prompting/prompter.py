@@ -1,4 +1,4 @@
-"""Encode pictures once, then prompt them with speech as often as wanted.
+"""``Prompter``: pictures are encoded once, then prompted.
 
 A spoken prompt costs one audio encoding and one product with the cached image maps. The heat of a prompt is the
 matchmap M[r, c, t] = <I[r, c, :], A[t, :]> (harwath2019, section 4.3) brought to 0-1 by one range for all pictures and
@@ -18,9 +18,7 @@ from vgs_lib import audio, localization
 from vgs_lib.clock import Clock
 from vgs_lib.errors import AudioError, DataError
 from vgs_lib.images import fit_picture
-from vgs_lib.prompts import Match, Prompt
-
-__all__ = ["Match", "Prompt", "Prompter", "best_span"]
+from vgs_lib.prompting.prompts import Match, Prompt
 
 FAINTEST = 0.05  # of the peak of a whole prompt, so that it has one
 NUM_REFERENCE = 32  # pictures that say what a frame of speech gives on any picture

@@ -5,9 +5,11 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from vgs_lib.benchmark.leaderboard import ARROWS
+from vgs_lib.benchmark.records import one_of_each
 from vgs_lib.markdown import markdown_table
+from vgs_lib.retrieval import WAYS
 from vgs_lib.retrieval.paired import Paired, hits, paired, sentence
-from vgs_lib.systems.leaderboard import ARROWS, WAYS, one_of_each
 
 Record = Mapping[str, Any]
 # What is shown of each set of candidates: whose protocol it is, and the figures in our records.

@@ -1,0 +1,104 @@
+"""Tables of what the systems reached on Spoken Stamps, and of what their documents published on other data.
+
+The two are never mixed: :func:`table` is ours, :func:`published` theirs, each row with the name of its data.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vgs_lib.benchmark.records import CHOSEN, row
+from vgs_lib.markdown import markdown_table
+from vgs_lib.recipes.published import published
+from vgs_lib.retrieval import WAYS
+from vgs_lib.safe_files import write_atomically
+
+ARROWS = {"speech_to_image": "S→I", "image_to_speech": "I→S"}
+_BOTH = " / ".join(ARROWS.values())
+
+
+def write_csv(records: Iterable[Mapping[str, Any]], file: Path) -> None:
+    """One line for each record, columns as in ``records.row``; what a system does not have is left empty."""
+    rows = [row(record) for record in records]
+
+    def write(path: Path) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as out:
+            writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(file, write)
+
+
+# Columns of a table by what is judged: the head, and the keys of the row that share its cell.
+_SCENE_COLUMNS = [
+    *((f"{ARROWS[way]} R@1 / R@5 / R@10", [f"{way}_{name}" for name in ("r1", "r5", "r10")]) for way in WAYS),
+    (f"median rank {_BOTH}", [f"{way}_median_rank" for way in WAYS]),
+    (f"mAP@50 {_BOTH}", [f"{way}_map50" for way in WAYS]),
+    ("pointing", ["pointing"]),
+]
+_DESCRIBED_COLUMNS = [
+    *(
+        (f"{ARROWS[way]} {head} seen / unseen", [f"{way}_{pairs}_{name}" for pairs in ("seen", "unseen")])
+        for way in WAYS
+        for head, name in (("R@1", "r1"), ("mAP@50", "map50"))
+    ),
+    *((f"{ARROWS[way]} colour seen / unseen / both", [f"{way}_{name}_colour" for name in CHOSEN]) for way in WAYS),
+]
+
+
+def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None = None) -> str:
+    """A Markdown table, one line for each system, of records of one benchmark.
+
+    The best comes first by the mean of both ways, of recall at 10 or, on described things, of recall at 1 of unseen
+    pairs. Of several seeds the mean is shown with the smallest and the largest value. ``order``: the systems in this
+    order instead, and only these.
+    """
+    systems: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        systems.setdefault(record["system"], []).append(row(record))
+    described = any(f"{WAYS[0]}_unseen_r1" in rows[0] for rows in systems.values())
+    columns, by = (_DESCRIBED_COLUMNS, "unseen_r1") if described else (_SCENE_COLUMNS, "r10")
+    heads = ["system", "seeds", *(head for head, _ in columns), "trained parameters", "steps", "core minutes"]
+    ordered = sorted(systems.items(), key=lambda item: -sum(_mean(item[1], f"{way}_{by}") for way in WAYS))
+    if order is not None:
+        ordered = [(system, systems[system]) for system in order if system in systems]
+    lines = []
+    for system, rows in ordered:
+        twin = rows[0]["trained_as"]
+        cells = [f"{system} (the run of {twin})" if twin else system, str(len(rows))]
+        cells += [" / ".join(_cell(rows, key) for key in keys) for _, keys in columns]
+        cells += [f"{rows[0]['trained_parameters']:,}", f"{_mean(rows, 'steps'):,.0f}"]
+        lines.append([*cells, f"{_mean(rows, 'core_minutes'):.1f}"])
+    return markdown_table(heads, lines)
+
+
+def published_table(systems: Sequence[str] | None = None) -> str:
+    """A Markdown table of the published figures, one line for each system, data set and initialisation."""
+    groups: dict[tuple[str, str, str, str], dict[tuple[str, str], float]] = {}
+    for one in published():
+        if systems is None or one.system in systems:
+            key = (one.system, one.data, one.initialisation, one.source)
+            groups.setdefault(key, {})[one.direction, one.figure] = one.value
+    names = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "p1": "P@1", "p5": "P@5", "p10": "P@10"}
+    names |= {"median_rank": "median rank", "map50": "mAP@50"}
+    heads = ["system", "data", "initialisation", *(ARROWS[way] for way in WAYS), "source"]
+    lines = []
+    for (system, data, initialisation, source), values in groups.items():
+        ways = [", ".join(f"{names[figure]} {v:g}" for (d, figure), v in values.items() if d == way) for way in WAYS]
+        lines.append([system, data, initialisation, *ways, source])
+    return markdown_table(heads, lines)
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    return sum(row[name] for row in rows) / len(rows)
+
+
+def _cell(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    values = [row[name] for row in rows if row[name] is not None]
+    if not values:
+        return ""
+    show = "{:.1f}".format if name.endswith("median_rank") else "{:.3f}".format
+    mean = show(sum(values) / len(values))
+    return mean if len(values) == 1 else f"{mean} ({show(min(values))} to {show(max(values))})"

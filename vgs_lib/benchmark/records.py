@@ -1,0 +1,90 @@
+"""Records of what systems reached: reading them, which are comparable, and each as one flat row."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mode
+from typing import Any
+
+from vgs_lib.errors import DataError
+from vgs_lib.retrieval import WAYS
+
+FIGURES = ("r1", "r5", "r10", "median_rank")
+KEYS = ("plan", "conditions", "steps_were_asked_for", "history", "machine")  # what a record has beside its row
+CHOSEN = ("seen", "unseen", "both")  # of the choice between two colours
+
+
+def read_records(folder: Path | str) -> list[dict[str, Any]]:
+    """The records in a folder by system and seed; :class:`DataError` names a damaged file."""
+    records = [read_record(file) for file in Path(folder).glob("*.json")]
+    return sorted(records, key=lambda r: (r["system"], r["seed"]))
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """The record in a file; :class:`DataError` where it is none."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        row(record)
+        if absent := [key for key in KEYS if key not in record]:
+            raise KeyError(*absent)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file}: no record of a system ({error!r}); delete it and run its system again") from error
+    return record
+
+
+def comparable(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The records of the conditions and the device that most have, without those whose steps were asked for."""
+    timed = [record for record in records if not record["steps_were_asked_for"]]
+    keys = [json.dumps([record["conditions"], record["machine"]["device"]], sort_keys=True) for record in timed]
+    usual = mode(keys) if keys else None
+    return [record for record, key in zip(timed, keys, strict=True) if key == usual]
+
+
+def one_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first record of each system, in order."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        found.setdefault(record["system"], record)
+    return list(found.values())
+
+
+def row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as one flat row of the table: the figures of its benchmark, and what they cost.
+
+    Of scenes: recall and rank of 1,000 test scenes, mAP@50 of names, pointing. Of described things: R@1 and mAP@50 of
+    the queries whose colour and noun were trained together ("seen") and of those that never were ("unseen"), and how
+    often the named colour is chosen (:mod:`vgs_lib.studies.attribute_choice`).
+    """
+    figures = record["figures"]
+    flat: dict[str, Any] = {"system": record["system"], "seed": record["seed"]}
+    flat["trained_as"] = record.get("trained_as")
+    flat |= _described(figures) if "unseen" in figures else _scenes(figures)
+    flat |= {f"{name}_parameters": record["parameters"][name] for name in ("trained", "all")}
+    return flat | {"steps": record["steps"], "core_minutes": round(record["seconds"] / 60, 1)}
+
+
+def _scenes(figures: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for way in WAYS:
+        scenes = figures["1000 scenes"][way]
+        flat |= {f"{way}_{name}": scenes[name] for name in FIGURES}
+        flat |= {f"{way}_r10_low": scenes["r10_ci"][0], f"{way}_r10_high": scenes["r10_ci"][1]}
+        flat[f"{way}_map50"] = figures["words"][way]["map50"]
+    flat["pointing"] = figures.get("pointing", {}).get("pointing")
+    return flat
+
+
+def _described(figures: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        f"{way}_{pairs}_{name}": (one[name], one[f"{name}_ci"])
+        for way in WAYS
+        for pairs in ("seen", "unseen")
+        for one in [figures[pairs]["colour"][way]]
+        for name in ("r1", "map50")
+    }
+    chosen = figures["choice"]
+    found |= {
+        f"{way}_{n}_colour": (chosen[n][way]["share"], chosen[n][way]["share_ci"]) for way in WAYS for n in CHOSEN
+    }
+    ends = {key: (value, *interval) for key, (value, interval) in found.items()}
+    return {f"{key}{end}": x for key, all_ in ends.items() for end, x in zip(("", "_low", "_high"), all_, strict=True)}
