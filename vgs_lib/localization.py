@@ -1,7 +1,9 @@
 """Where a spoken word lies in a picture: its heatmap, pointing and overlap with a mask, and their chance.
 
-Sources: harwath2019, section 5.3 (intersection over union); the pointing game of Zhang et al. 2018 (Top-Down
-Neural Attention by Excitation Backprop). The time of a frame comes from hop length x pooling.
+Sources: IoU, IoD (intersection over detection) and IoT (intersection over target), harwath2019, section 5.3 and table
+4; the pointing game of Zhang et al. 2018 (Top-Down Neural Attention by Excitation Backprop); average precision over
+pixels, ranked by heat: the area under the steps of the precision-recall curve, as in scikit-learn's
+``average_precision_score``. The time of a frame comes from hop length x pooling.
 
 Shapes: H W grid of the model, T frames, Y X pixels of a mask.
 """
@@ -83,7 +85,7 @@ def iot(heat: Tensor, mask: Tensor, threshold: float) -> float:
 
 
 def average_precision(heat: Tensor, mask: Tensor) -> float:
-    """The average precision of the pixels ranked by heat: over 0 to 1, of no threshold.
+    """The average precision of the pixels ranked by heat: above 0, at most 1; it needs no threshold.
 
     The mean, over the pixels of the mask, of the share of the mask among all pixels at least as hot. A constant map
     gives the mask's share of the picture.

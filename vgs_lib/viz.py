@@ -1,8 +1,7 @@
-"""Figures: heatmaps over pictures, what a prompt finds, as arrays, matplotlib figures and images with alt
-text.
+"""Heatmaps over pictures and what a prompt finds: as arrays, matplotlib figures and images with alt text.
 
-All maps are drawn in cividis, which reads the same with and without colour blindness. Shapes: H W pixels, h
-w grid, T frames, N samples.
+All maps are drawn in cividis, which reads the same with and without colour blindness. Shapes: H W pixels, h w
+grid, T frames, N samples.
 """
 
 import io

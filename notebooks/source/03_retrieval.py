@@ -188,7 +188,7 @@ annotation
 from IPython.display import display
 
 from vgs_lib.figures.retrieval import mistake_plot
-from vgs_lib.retrieval.mistakes import worst
+from vgs_lib.retrieval import worst
 
 for mistake in worst(collection.scores, 2, collection.right):
     said = collection.captions[mistake.query].title
@@ -220,8 +220,8 @@ annotation.wait()  # the transcripts of section 5 need memory of their own
 others = Scenes(stamps, "train", size=224)
 picture_at = lambda i: pictures[i].load() if i < num_scenes else others[i - num_scenes].picture
 with Bars() as bars:
-    report = lambda done, total: bars.show("pictures", done, total)
-    maps = embed_places(model, picture_at, num_large, dtype=torch.float16, report=report)
+    show = lambda done, total: bars.show("pictures", done, total)
+    maps = embed_places(model, picture_at, num_large, dtype=torch.float16, report=show)
 stamps.picture.cache_clear()  # the drawings are needed no more
 print(f"Maps {list(maps.shape)} in 16 bits: {maps.nbytes / 1e6:.0f} MB")
 

@@ -133,11 +133,9 @@ check_chances(chances, (100, 1000, 1024), 10)
 # And in the document, on data of its own (the rows with *untrained* in the third column):
 
 # %%
-from vgs_lib.benchmark.leaderboard import published_table
-from vgs_lib.benchmark.leaderboard import table as leaderboard
-from vgs_lib.benchmark.records import read_records
+from vgs_lib.benchmark import leaderboard
 
-Markdown(published_table([name for name in SYSTEMS if name.startswith("zhang2020")]))
+Markdown(leaderboard.published_table([name for name in SYSTEMS if name.startswith("zhang2020")]))
 
 # %% [markdown]
 # Does the interval of ours contain the [chance level](glossary.md#chance-level)? zhang2020's untrained rows lie above it: 30 of 100 found among the ten best where 10 are expected is no accident, and three of the four rows are the same to the digit. What was measured there, the document does not say. A table without an untrained row, the cheapest [baseline](glossary.md#baseline), and without chance leaves such questions unasked.
@@ -160,8 +158,9 @@ for event in fit(prepared.model, prepared.batches, plan.loss, plan.fit):
 
 # %%
 from vgs_lib import paths
-from vgs_lib.benchmark.comparisons import neighbour_table, protocol_table, ranked
-from vgs_lib.benchmark.recorded import missing
+from vgs_lib.benchmark.experiment_records import missing
+from vgs_lib.benchmark.paired_tables import neighbour_table, protocol_table, ranked
+from vgs_lib.benchmark.records import read_records
 from vgs_lib.figures.leaderboard import cost_figure, recall_figure
 from vgs_lib.viz import with_alt
 
@@ -169,7 +168,7 @@ folder = Path(results) if results else paths.results_folder() / "systems"
 records = ranked(read_records(folder))
 distinct = [record for record in records if not record.get("trained_as")]
 said = missing(records, list(SYSTEMS), "python -m vgs_lib reproduce")
-Markdown(said + "\n\n" + (leaderboard(records) if records else "No records yet."))
+Markdown(said + "\n\n" + (leaderboard.table(records) if records else "No records yet."))
 
 # %% [markdown]
 # **Predict first.** Before you look at the figure: which differences in the columns' R@10 would you dare to call differences? Each is a share of 1,000 queries.
@@ -205,7 +204,7 @@ Markdown(protocol_table(distinct))
 # %%
 names = [record["system"] for record in records] or [look_at]
 bases = [name.removesuffix("-sounds").removesuffix("-imagenet") for name in names]  # the third column has the rest
-Markdown(published_table(bases))
+Markdown(leaderboard.published_table(bases))
 
 # %% [markdown]
 # **Without code:** find two systems that one document compares with one another on one data set, and that both have a record here. Is the order the same? Do the intervals allow to say so?

@@ -249,7 +249,7 @@ from pathlib import Path
 from IPython.display import Markdown
 
 from vgs_lib import paths
-from vgs_lib.benchmark.recorded import Recorded
+from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.figures.leaderboard import recall_figure
 
 folder = Path(results) if results else paths.results_folder()
@@ -273,9 +273,8 @@ with_alt(recall_figure(found, title=title, order=by_loss.names, k=1), alt) if fo
 # The document's figures for the two systems of ni2018. Its claim is about R@1; look at R@10 of picture to speech, too. Then the paired test between the same two losses here, at R@1:
 
 # %%
-from vgs_lib.benchmark.comparisons import comparison
 from vgs_lib.benchmark.leaderboard import published_table
-from vgs_lib.benchmark.records import one_of_each, read_records
+from vgs_lib.benchmark.paired_tables import comparison
 
 Markdown(published_table(["ni2018-baseline", "ni2018-three-anchor"]))
 
@@ -325,6 +324,7 @@ Markdown(comparison(by_similarity.records, "harwath2019-misa-shn", "harwath2019-
 # **Predict first.** At the first step, which of the two is larger? Which will be after some hundred steps, and by how much? (What has to be true of an impostor so that it is chosen?)
 
 # %%
+from vgs_lib.benchmark.records import one_of_each, read_records
 from vgs_lib.figures.leaderboard import terms_figure, with_terms
 
 known = [*by_similarity.records, *by_loss.records, *read_records(folder / "systems")]

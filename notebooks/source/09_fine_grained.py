@@ -33,8 +33,9 @@ results = ""  # folder of records of your own; "" takes those of the folder `res
 # %%
 from dataclasses import replace
 
+from vgs_lib.batches.attribute_batches import AttributeHeldOut
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.studies.attribute_study import DESCRIBED_THINGS, AttributeHeldOut, AttributeStudy
+from vgs_lib.studies.attribute_study import DESCRIBED_THINGS, AttributeStudy
 from vgs_lib.widgets import SceneExplorer, described_pictures
 
 data = replace(DESCRIBED_THINGS.data, num_scenes=num_scenes, takes=1, word_takes=1)
@@ -367,7 +368,7 @@ from pathlib import Path
 
 from IPython.display import Markdown
 
-from vgs_lib.benchmark.recorded import Recorded
+from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.figures.descriptions import gamma_records_figure
 
 folder = Path(results) if results else paths.results_folder()

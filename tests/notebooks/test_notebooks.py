@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vgs_lib.coursework import copies as coursework
+from vgs_lib.coursework import lessons
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
@@ -23,7 +23,7 @@ every_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: pat
 
 def both(source: Path):
     """(students' notebook, solutions' notebook) as they are committed."""
-    return [nbformat.read(path, as_version=4) for path in coursework.paths(source, FOLDER)]
+    return [nbformat.read(path, as_version=4) for path in lessons.paths(source, FOLDER)]
 
 
 def code(notebook):
@@ -54,7 +54,7 @@ def test_the_course_is_there():
 
 
 def test_the_committed_copies_are_what_their_sources_give():
-    assert coursework.differing(SOURCES, FOLDER) + coursework.orphans(SOURCES, FOLDER) == []
+    assert lessons.differing(SOURCES, FOLDER) + lessons.orphans(SOURCES, FOLDER) == []
 
 
 @every_notebook
@@ -157,7 +157,7 @@ def test_at_least_three_exercises_with_checks_that_other_cells_do_not_need(sourc
 @every_notebook
 def test_blanks_assign_nothing_but_none(source):
     text = source.read_text("utf-8")
-    blanks = [blank for cell in text.split("# %%") for blank in coursework.blanks(cell)]
+    blanks = [blank for cell in text.split("# %%") for blank in lessons.blanks(cell)]
     assert len(blanks) >= 3
     for blank in blanks:
         lines = [line for line in blank.splitlines() if line.strip()]
@@ -201,7 +201,7 @@ def test_outputs_are_recorded_for_the_compared_cells_alone(source):
         assert notebook.metadata.kernelspec.name == "python3" and "widgets" not in notebook.metadata
         compared = 0
         for number, cell in enumerate(code(notebook), start=1):
-            if cell.source.startswith(coursework.COMPARED):
+            if cell.source.startswith(lessons.COMPARED):
                 compared += 1
                 assert not is_exercise(cell), "an exercise cannot be compared"
                 assert [(output.output_type, output.get("name")) for output in cell.outputs] == [("stream", "stdout")]
@@ -213,7 +213,7 @@ def test_outputs_are_recorded_for_the_compared_cells_alone(source):
 
 @every_notebook
 def test_links_lead_to_files_and_headings(source):
-    for path, notebook in zip(coursework.paths(source, FOLDER), both(source), strict=True):
+    for path, notebook in zip(lessons.paths(source, FOLDER), both(source), strict=True):
         for link in links(notebook):
             file, _, heading = link.partition("#")
             target = path.parent / file

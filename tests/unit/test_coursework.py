@@ -10,8 +10,7 @@ import nbformat
 import pytest
 
 from vgs_lib.__main__ import main
-from vgs_lib.coursework import copies as coursework
-from vgs_lib.coursework import runs as notebook_runs
+from vgs_lib.coursework import lessons, runs
 from vgs_lib.errors import NotebookError
 
 SOURCE = """\
@@ -68,7 +67,7 @@ def read(path):
 
 
 def test_the_student_gets_blanks_and_the_solution_what_fills_them(source):
-    made = coursework.copies(source)
+    made = lessons.copies(source)
     student, solution = (notebook.cells[3].source for notebook in (made.student, made.solution))
     assert student.splitlines() == [
         "def double(x):",
@@ -95,7 +94,7 @@ def test_the_student_gets_blanks_and_the_solution_what_fills_them(source):
 
 
 def test_links_to_files_go_one_folder_up_in_the_solution(source):
-    made = coursework.copies(source)
+    made = lessons.copies(source)
     assert made.student.cells[0].source in made.solution.cells[0].source.replace("../", "")
     found = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)", made.solution.cells[0].source)
     assert [a or b for a, b in found] == [
@@ -107,7 +106,7 @@ def test_links_to_files_go_one_folder_up_in_the_solution(source):
 
 
 def test_blanks_are_what_the_student_copy_has():
-    assert coursework.blanks(SOURCE) == ["    ...  # your code\n", "answer = None  # a number\n"]
+    assert lessons.blanks(SOURCE) == ["    ...  # your code\n", "answer = None  # a number\n"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_an_exercise_out_of_form_is_named(source, old, new, message):
     assert old in SOURCE
     source.write_text(SOURCE.replace(old, new), encoding="utf-8")
     with pytest.raises(NotebookError, match=f"00_one.py: {re.escape(message)}"):
-        coursework.copies(source)
+        lessons.copies(source)
 
 
 def run_with(outputs):
@@ -134,7 +133,7 @@ def run_with(outputs):
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 other = nbformat.v4.new_output("stream", text="noise")
-                cell.outputs = outputs if cell.source.startswith(coursework.COMPARED) else [other]
+                cell.outputs = outputs if cell.source.startswith(lessons.COMPARED) else [other]
         return notebook
 
     return run
@@ -145,17 +144,17 @@ def stream(text, name="stdout"):
 
 
 def test_what_the_compared_cells_print_is_recorded_and_kept(folder, source):
-    paths = coursework.record(source, folder, run_with([stream("number 3\n"), stream("of them\n")]))
+    paths = lessons.record(source, folder, run_with([stream("number 3\n"), stream("of them\n")]))
     assert paths == (folder / "00_one.ipynb", folder / "solutions" / "00_one.ipynb")
     first = [path.read_text("utf-8") for path in paths]
     for path in paths:
         code = [cell for cell in read(path).cells if cell.cell_type == "code"]
         assert code[1].outputs == [stream("number 3\nof them\n")] and code[1].execution_count == 2
         assert [(cell.outputs, cell.execution_count) for cell in (code[0], code[2])] == [([], None)] * 2
-    coursework.write(source, folder)
+    lessons.write(source, folder)
     assert [path.read_text("utf-8") for path in paths] == first
     source.write_text(SOURCE.replace('"number", number', '"other", number'), encoding="utf-8")
-    coursework.write(source, folder)
+    lessons.write(source, folder)
     assert not any(cell.get("outputs") for path in paths for cell in read(path).cells)  # the text is another one
 
 
@@ -169,13 +168,13 @@ def test_what_the_compared_cells_print_is_recorded_and_kept(folder, source):
 )
 def test_only_printed_text_can_be_compared(folder, source, outputs, found):
     with pytest.raises(NotebookError, match=f"cell-02 is compared and gives {found}; expected printed text alone"):
-        coursework.record(source, folder, run_with(outputs))
+        lessons.record(source, folder, run_with(outputs))
 
 
 def test_nothing_to_record_is_said(folder, source):
-    source.write_text(SOURCE.replace(f"{coursework.COMPARED}\n", ""), encoding="utf-8")
+    source.write_text(SOURCE.replace(f"{lessons.COMPARED}\n", ""), encoding="utf-8")
     with pytest.raises(NotebookError, match="no cell begins with # NBVAL_CHECK_OUTPUT"):
-        coursework.record(source, folder, run_with([]))
+        lessons.record(source, folder, run_with([]))
 
 
 def test_check_names_what_differs_and_writes_nothing(folder, source, capsys):
@@ -199,10 +198,10 @@ def test_check_names_what_differs_and_writes_nothing(folder, source, capsys):
 
 
 def test_a_damaged_copy_is_named(folder, source):
-    coursework.write(source, folder)
+    lessons.write(source, folder)
     (folder / "solutions" / "00_one.ipynb").write_text("not a notebook", encoding="utf-8")
     with pytest.raises(NotebookError, match=r"solutions.00_one.ipynb: not a notebook .*delete it"):
-        coursework.write(source, folder)
+        lessons.write(source, folder)
 
 
 def test_unknown_names_and_folders_without_sources_are_said(folder, tmp_path, capsys):
@@ -227,8 +226,8 @@ def test_record_and_measure_run_the_solution_in_a_kernel(folder, source, capsys,
     assert read(folder / "00_one.ipynb").cells[2].outputs == [stream("number 3\nof them\n")]
 
     ran = {}
-    execute = notebook_runs.execute
-    monkeypatch.setattr(notebook_runs, "execute", lambda *a, **k: ran.setdefault("run", execute(*a, **k)))
+    execute = runs.execute
+    monkeypatch.setattr(runs, "execute", lambda *a, **k: ran.setdefault("run", execute(*a, **k)))
     assert command("--folder", folder, "--measure") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| notebook | seconds | peak resident MB | executed size KB |" and len(lines) == 3
@@ -243,15 +242,15 @@ def test_the_memory_of_what_a_process_starts_counts():
     started = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'b = bytearray(150_000_000); input()'])"
     process = subprocess.Popen([sys.executable, "-c", started], stdin=subprocess.PIPE)
     try:
-        with notebook_runs.MemoryWatch(lambda: process.pid, interval=0.02) as watch:
+        with runs.MemoryWatch(lambda: process.pid, interval=0.02) as watch:
             deadline = time.monotonic() + 20
             while watch.peak_bytes < 150_000_000 and time.monotonic() < deadline:
                 time.sleep(0.05)
     finally:
         process.communicate(b"\n")
     assert 150_000_000 < watch.peak_bytes < 300_000_000
-    assert notebook_runs.resident_bytes(process.pid) == 0  # ended
-    assert notebook_runs.resident_bytes(os.getpid()) > 1_000_000
+    assert runs.resident_bytes(process.pid) == 0  # ended
+    assert runs.resident_bytes(os.getpid()) > 1_000_000
 
 
 def test_a_cell_that_fails_is_named(folder, source, capsys):

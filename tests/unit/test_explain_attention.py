@@ -10,7 +10,7 @@ from vgs_lib.clock import Clock
 from vgs_lib.encoders.cbam import CBAM
 from vgs_lib.encoders.whisper import PretrainedSpeech, WhisperEncoder, record_attention
 from vgs_lib.errors import ExplainError
-from vgs_lib.explain import attention as attention
+from vgs_lib.explain import attention
 from vgs_lib.explain.faithfulness import Faithfulness
 from vgs_lib.figures import explanations as figures
 from vgs_lib.model import DualEncoder

@@ -3,7 +3,7 @@
 import pytest
 from toy_records import record
 
-from vgs_lib.benchmark.recorded import missing
+from vgs_lib.benchmark.experiment_records import missing
 from vgs_lib.benchmark.records import one_of_each
 from vgs_lib.errors import DataError
 from vgs_lib.figures.leaderboard import amount_figure, cost_figure, recall_figure, scenes_of, terms_figure

@@ -10,8 +10,7 @@ from PIL import Image
 
 from vgs_lib.clock import Clock
 from vgs_lib.errors import AudioError, ImageError, VideoError
-from vgs_lib.figures import film as video
-from vgs_lib.figures.film import export, export_prompt
+from vgs_lib.figures.film import embedded, export, export_prompt
 from vgs_lib.figures.film_frames import FilmFrames, heat_at
 from vgs_lib.prompting import Prompter
 from vgs_lib.viz import overlay
@@ -170,13 +169,13 @@ def test_a_failure_leaves_the_old_file_and_no_other(prompt, tmp_path, monkeypatc
 
 
 def test_another_encoder_takes_the_place_of_a_missing_one(prompt, tmp_path, monkeypatch):
-    monkeypatch.setattr(video, "VIDEO_ENCODERS", ("no such one", "mpeg4"))
-    monkeypatch.setattr(video, "AUDIO_ENCODERS", ("no such one", "libmp3lame"))
+    monkeypatch.setattr("vgs_lib.figures.film.VIDEO_ENCODERS", ("no such one", "mpeg4"))
+    monkeypatch.setattr("vgs_lib.figures.film.AUDIO_ENCODERS", ("no such one", "libmp3lame"))
     film = export_prompt(tmp_path / "a.mp4", prompt, PICTURE.load(), frames_per_second=10, longest=96)
     assert (film.video_encoder, film.audio_encoder) == ("mpeg4", "libmp3lame")
     pictures, begins, samples = decode(film.path)
     assert begins == pytest.approx(0, abs=0.05) and len(pictures) == film.num_frames and np.abs(samples).max() > 0.3
-    monkeypatch.setattr(video, "VIDEO_ENCODERS", ("no such one",))
+    monkeypatch.setattr("vgs_lib.figures.film.VIDEO_ENCODERS", ("no such one",))
     with pytest.raises(VideoError, match="video encoders no such one; install"):
         export_prompt(tmp_path / "b.mp4", prompt, PICTURE.load())
 
@@ -223,11 +222,11 @@ def test_wrong_input_is_named(change, error, says, tmp_path):
 
 def test_a_video_in_a_notebook_has_a_description_and_is_small(prompt, tmp_path, monkeypatch):
     film = export_prompt(tmp_path / "a.mp4", prompt, PICTURE.load(), frames_per_second=5, longest=64)
-    html = video.embedded(film, 'red says "I am here"')._repr_html_()
+    html = embedded(film, 'red says "I am here"')._repr_html_()
     assert "controls" in html and "red says &quot;I am here&quot;" in html and "data:video/mp4;base64" in html
-    monkeypatch.setattr(video, "MAX_EMBEDDED", film.path.stat().st_size - 1)
+    monkeypatch.setattr("vgs_lib.figures.film.MAX_EMBEDDED", film.path.stat().st_size - 1)
     with pytest.raises(VideoError, match="too many to store in a notebook"):
-        video.embedded(dataclasses.replace(film), "red")
+        embedded(dataclasses.replace(film), "red")
 
 
 @pytest.mark.slow

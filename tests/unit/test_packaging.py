@@ -74,7 +74,10 @@ def test_binders_python_is_one_that_the_project_allows():
     assert python in SpecifierSet(PYPROJECT["project"]["requires-python"])
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "notebooks/TEACHING.md", "notebooks/glossary.md"])
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "notebooks/TEACHING.md", "notebooks/glossary.md")
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_of_the_documents_lead_to_files_and_headings(name):
     path = ROOT / name
     for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):

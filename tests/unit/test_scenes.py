@@ -15,6 +15,7 @@ from PIL import Image
 
 from vgs_lib.data import backgrounds
 from vgs_lib.data.scenes import SPLITS, Scenes
+from vgs_lib.data.single_stamps import SingleStamps
 from vgs_lib.data.stamps import CARRIERS, Stamps
 from vgs_lib.data.voices import VOICES
 from vgs_lib.errors import DataError
@@ -289,3 +290,10 @@ def test_no_voice_is_heard_in_two_splits():
     for one, other in combinations(("train", "validation", "test"), 2):
         assert heard[one].isdisjoint(heard[other])
     assert len(heard["train"]) >= 10 and len(heard["test"]) >= 2
+
+
+def test_scenes_of_one_stamp_are_every_fourth_and_no_hard_ones():
+    singles = SingleStamps(Scenes(stamps(), "test"))
+    assert all(len(singles[i].concepts) == 1 for i in range(6))
+    with pytest.raises(DataError, match="test-hard"):
+        SingleStamps(Scenes(stamps(), "test-hard"))

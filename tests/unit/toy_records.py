@@ -4,8 +4,7 @@ import random
 from collections.abc import Sequence
 
 from vgs_lib.benchmark.conditions import Conditions
-
-WAYS = ("speech_to_image", "image_to_speech")
+from vgs_lib.retrieval import WAYS
 
 
 def record(

@@ -1,6 +1,6 @@
 """Tables of what the systems reached on Spoken Stamps, and of what their documents published on other data.
 
-The two are never mixed: :func:`table` is ours, :func:`published` theirs, each row with the name of its data.
+The two are never mixed: :func:`table` is ours, :func:`published_table` theirs, each row with the name of its data.
 """
 
 import csv
@@ -92,11 +92,11 @@ def published_table(systems: Sequence[str] | None = None) -> str:
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
-    return sum(row[name] for row in rows) / len(rows)
+    return sum(one[name] for one in rows) / len(rows)
 
 
 def _cell(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    values = [row[name] for row in rows if row[name] is not None]
+    values = [one[name] for one in rows if one[name] is not None]
     if not values:
         return ""
     show = "{:.1f}".format if name.endswith("median_rank") else "{:.3f}".format

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from vgs_lib.coursework import copies as coursework
+from vgs_lib.coursework import lessons
 from vgs_lib.errors import NotebookError
 
 THREADS = 2  # what Binder gives
@@ -30,15 +30,15 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.record:
             student, solution = _record(source, chosen.folder)
         else:
-            student, solution = coursework.write(source, chosen.folder)
+            student, solution = lessons.write(source, chosen.folder)
         print(f"Wrote {student} and {solution}.")
     return 0
 
 
 def _check(sources: list[Path], folder: Path, *, orphans: bool) -> int:
-    sentences = coursework.differing(sources, folder)
+    sentences = lessons.differing(sources, folder)
     if orphans:
-        sentences += coursework.orphans(sources, folder)
+        sentences += lessons.orphans(sources, folder)
     for sentence in sentences:
         print(f"{sentence}.")
     if sentences:
@@ -58,7 +58,7 @@ def _record(source: Path, folder: Path) -> tuple[Path, Path]:
             show = lambda done, total: bars.show(source.stem, done, total)
             return execute(notebook, where, name=source.stem, progress=show).notebook
 
-        return coursework.record(source, folder, run_with_bar)
+        return lessons.record(source, folder, run_with_bar)
 
 
 def _measure(sources: list[Path], folder: Path) -> int:
@@ -69,9 +69,9 @@ def _measure(sources: list[Path], folder: Path) -> int:
     with Bars("cell") as bars:
         for source in sources:
             show = lambda done, total, name=source.stem: bars.show(name, done, total)
-            where = coursework.paths(source, folder)[1].parent
+            where = lessons.paths(source, folder)[1].parent
             where.mkdir(exist_ok=True)
-            solution = coursework.copies(source).solution
+            solution = lessons.copies(source).solution
             rows.append((source.stem, execute(solution, where, name=source.stem, threads=THREADS, progress=show)))
     print(table(rows))
     return 0

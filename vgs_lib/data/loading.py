@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgs_lib.errors import TrainingError
+from vgs_lib.front_ends import pad_frames
 from vgs_lib.seeds import seeded
 
 
@@ -93,18 +94,6 @@ class BatchSource(Protocol):
     """What ``fit`` trains on: batch ``step``, the same one whenever it is asked for."""
 
     def __getitem__(self, step: int) -> Batch: ...
-
-
-def pad_frames(features: Sequence[Tensor], *, pad_value: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Stack features [F,T_i] to ([B,F,max T] filled with ``pad_value``, lengths [B]); ValueError for none."""
-    if not features:
-        raise ValueError("features: found an empty list, expected at least one [F,T] tensor")
-    lengths = torch.tensor([f.shape[-1] for f in features])
-    first = features[0]
-    padded = first.new_full((len(features), first.shape[0], int(lengths.max())), pad_value)
-    for row, one in zip(padded, features, strict=True):
-        row[:, : one.shape[-1]] = one
-    return padded, lengths
 
 
 def same_text(labels: Sequence[Any]) -> Tensor | None:

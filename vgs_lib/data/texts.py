@@ -1,4 +1,4 @@
-"""From a stamp's description to the words that name it.
+"""From a stamp's description to the words that name it, and from any text to its words.
 
 The first line of a stamp's text file is mostly a noun phrase ("A blackbird."), sometimes a sentence about the thing
 ("Tankers carry bulk liquids.") and sometimes a joke ("Say cheese!"). :func:`name_of` keeps the phrase or gives the

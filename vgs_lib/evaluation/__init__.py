@@ -1,4 +1,7 @@
-"""Evaluates a model on a split: retrieval both ways, pointing and IoU, each beside its chance and its interval."""
+"""Evaluates a model on a split: retrieval both ways, pointing and IoU, each beside its chance and its interval.
+
+More on where words are found, with baselines: ``evaluation.localization_scores``.
+"""
 
 from vgs_lib.evaluation.trials import (
     Trial,

@@ -1,8 +1,6 @@
 """How well heatmaps mark what words name: per word, per object size, beside baselines, with bootstrap intervals.
 
-Sources: IoU, IoD (intersection over detection) and IoT (intersection over target), harwath2019, section 5.3 and
-table 4, with its full-frame baseline; average precision over pixels, ranked by heat: the area under the steps of the
-precision-recall curve, as in scikit-learn's ``average_precision_score``.
+The measures of one map are in :mod:`vgs_lib.localization`; the full-frame baseline is harwath2019's, table 4.
 
 Shapes: H W grid of the model, Y X pixels of a mask, N words, D embedding, T frames.
 """

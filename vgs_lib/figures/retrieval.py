@@ -1,7 +1,4 @@
-"""Plots of retrieval: reports of figures, single mistakes, the quality and the time of searches.
-
-Legend: Q queries, C candidates.
-"""
+"""Plots of retrieval: reports of figures, single mistakes, the quality and the time of searches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol

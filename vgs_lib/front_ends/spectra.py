@@ -195,7 +195,9 @@ def features_at_16k(front_end: FrontEnd, waveforms: Sequence[Tensor]) -> tuple[T
 
 
 def pad_frames(features: Sequence[Tensor], pad_value: float) -> tuple[Tensor, Tensor]:
-    """Stack features [F, T_i] into [B, F, max T], filled with ``pad_value``, and their lengths [B] int64."""
+    """Features [F, T_i] stacked to [B, F, max T], filled with ``pad_value``, and lengths [B]; ValueError for none."""
+    if not features:
+        raise ValueError("features: found an empty list, expected at least one [F, T] tensor")
     lengths = torch.tensor([f.shape[-1] for f in features], device=features[0].device)
     batch = features[0].new_full((len(features), features[0].shape[0], int(lengths.max())), pad_value)
     for row, one in zip(batch, features, strict=True):

@@ -2,6 +2,7 @@
 
 ``RECIPES`` are those of the shipped checkpoints, ``SYSTEMS`` those of the documents, whose names begin with the
 document's. ``build(name, Scale(width=0.25, dim=256, pictures="lite0"))`` makes one that trains on two cores.
+What a system is made of in words is in ``recipes.parts``, what its document published in ``recipes.published``.
 """
 
 from vgs_lib.errors import TrainingError

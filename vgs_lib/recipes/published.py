@@ -9,7 +9,8 @@ from importlib.resources import files
 class Published:
     """One figure of a document: ``direction`` "speech_to_image" or "image_to_speech", ``figure`` such as "r10".
 
-    ``initialisation`` is what the encoders began with, "untrained" for a model that was not trained at all.
+    ``data`` and ``pairs``: what it was measured on, and among how many. ``source``: the section or table.
+    ``initialisation``: what the encoders began with, "untrained" for a model that was not trained at all.
     """
 
     system: str

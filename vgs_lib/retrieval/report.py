@@ -1,4 +1,7 @@
-"""The figures of a score matrix in one report, each beside its chance level and its interval. Legend: Q queries."""
+"""The figures of a score matrix in one report, each beside its chance level and its interval.
+
+Legend: Q queries, C candidates.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +26,10 @@ class Estimate:
 def report(scores: Tensor, targets: Targets = None, *, seed: int = 0) -> tuple[Estimate, ...]:
     """R@1, R@5, R@10, mAP and the median rank of queries (rows), with 95 % intervals over queries.
 
-    Arguments and errors are those of :func:`vgs_lib.retrieval.recall_at_k`.
+    Args:
+        scores: ``[Q, C]``, higher is better.
+        targets: as in :func:`vgs_lib.retrieval.recall_at_k`, whose errors these are.
+        seed: of the bootstrap.
     """
     num_right = target_mask(targets, *scores.shape).sum(dim=1).tolist()
     count = scores.shape[1]

@@ -179,7 +179,10 @@ class Quality:
 
 
 def quality(found: Sequence[Found], exact: Sequence[Found], right: Sequence[int]) -> Quality:
-    """Compare searches with the exact ones of the same queries; ``right`` is the id of each query's own picture."""
+    """Compare searches with the exact ones of the same queries; ``right`` is the id of each query's own picture.
+
+    Raises :class:`DataError` for none, or unequal numbers of the three.
+    """
     if not len(found) == len(exact) == len(right) or not found:
         raise DataError(f"got {len(found)} searches, {len(exact)} exact ones and {len(right)} ids; expected as many")
     recalls = [len(np.intersect1d(a.ids, b.ids)) / len(b.ids) for a, b in zip(found, exact, strict=True)]
@@ -193,7 +196,8 @@ def measure(
 ) -> list[tuple[str, Quality]]:
     """The quality of a search at each effort (lists probed, or candidates kept), beside exact searches.
 
-    Query i's own picture is picture i. ``options`` are those of :meth:`PictureSearch.search`.
+    Query i's own picture is picture i. ``options`` are those of :meth:`PictureSearch.search`. Raises DataError as
+    :func:`quality`.
     """
     rows = []
     for effort in efforts:

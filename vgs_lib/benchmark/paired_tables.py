@@ -1,4 +1,4 @@
-"""Tables of records beside that of ``systems.leaderboard``: each protocol with its intervals, systems in pairs."""
+"""Tables of records beside that of ``benchmark.leaderboard``: each protocol with its intervals, systems in pairs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

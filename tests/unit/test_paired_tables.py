@@ -7,8 +7,8 @@ import tiny_stamps
 from toy_records import record
 
 from vgs_lib.batches.scene_batches import SceneData
-from vgs_lib.benchmark.comparisons import comparison, neighbour_table, protocol_table, ranked
 from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.paired_tables import comparison, neighbour_table, protocol_table, ranked
 from vgs_lib.benchmark.records import read_records
 from vgs_lib.benchmark.reproduce import Reproduction
 from vgs_lib.benchmark.scene_benchmark import SceneBenchmark

@@ -5,7 +5,7 @@ import json
 import pytest
 from toy_records import record
 
-from vgs_lib.benchmark.recorded import Recorded
+from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.errors import DataError, TrainingError
 
 LOSSES = "python -m vgs_lib reproduce --experiment losses"

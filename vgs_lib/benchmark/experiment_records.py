@@ -1,4 +1,4 @@
-"""A documents' comparison with the records that there are of it, as notebooks show it."""
+"""A document's comparison with the records that there are of it, as notebooks show it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from vgs_lib.benchmark.records import read_records
 class Recorded:
     """An experiment and its records, none of them where nothing is trained yet; all that is said is Markdown.
 
-    records: those of runs that are comparable (``Experiment.comparable``). others: the
-    rest, which no table and no figure has.
+    records: those of runs that are comparable (``Experiment.comparable``). others: the rest, which no table and no
+    figure has.
     """
 
     experiment: Experiment
