@@ -7,10 +7,11 @@ import pytest
 
 from vgs_lib import paths
 from vgs_lib.benchmark import leaderboard
+from vgs_lib.benchmark.agreement import orders
 from vgs_lib.benchmark.budgets import StepTimes
 from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.benchmark.experiments import EXPERIMENTS
-from vgs_lib.benchmark.records import read_records, row
+from vgs_lib.benchmark.records import comparable, read_records, row
 from vgs_lib.benchmark.result_pages import experiment_page, systems_page
 from vgs_lib.recipes import SYSTEMS
 from vgs_lib.retrieval import WAYS
@@ -85,4 +86,8 @@ def test_the_readme_has_the_figures_of_the_records():
         assert (speech, pictures) == (f"{recalls[0]} [{share(low)}, {share(high)}]", recalls[1])
         assert precision == share(found["speech_to_image_map50"])
         assert (millions, steps.rstrip(" |")) == (f"{found['trained_parameters'] / 1e6:.1f}", f"{found['steps']:,}")
-    assert f"{len(records)} of the {len(SYSTEMS)} systems" in section or len(records) == len(SYSTEMS)
+    text = " ".join(section.split())
+    assert f"{len(records)} of the {len(SYSTEMS)} systems" in text or len(records) == len(SYSTEMS)
+    pairs = [pair.verdict for order in orders(comparable(read_records(RESULTS / "systems"))) for pair in order.pairs]
+    said = f"{pairs.count('agrees')} come in the same order here, {pairs.count('disagrees')} in the other"
+    assert f"Of the {len(pairs)} pairs of systems" in text and said in text
