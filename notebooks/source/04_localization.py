@@ -23,8 +23,8 @@ from vgs_lib import localization
 from vgs_lib.checkpoints import load_model, read_config
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.data.stamps import Stamps
-from vgs_lib.evaluation.localization_scores import locate_words
-from vgs_lib.figures.localization import region_figure
+from vgs_lib.evaluation import localization_scores as measures
+from vgs_lib.figures import localization as localization_figures
 from vgs_lib.viz import with_alt
 from vgs_lib.widgets import Localizer, tour_material
 
@@ -62,9 +62,9 @@ localizer
 
 # %%
 scene = Scenes(stamps, "validation", seed=seed)[3]
-found = locate_words(model, [scene])
+found = measures.locate_words(model, [scene])
 titles = [f"{word.text}\n{word.start:.2f} to {word.end:.2f} s" for word in found]
-figure = region_figure([scene.picture] * len(found), found, shipped, titles=titles)
+figure = localization_figures.region_figure([scene.picture] * len(found), found, shipped, titles=titles)
 named = ", ".join(word.text for word in found)
 with_alt(figure, f"One picture, once for each name of its caption ({named}), with the region it marks", photo=True)
 
@@ -145,15 +145,13 @@ check_random_pointing(answer, word.mask)
 
 # %%
 validation = Scenes(stamps, "validation", seed=seed)
-held_out = locate_words(model, (validation[i] for i in range(num_validation)))
+held_out = measures.locate_words(model, (validation[i] for i in range(num_validation)))
 heats, masks = [word.heat for word in held_out], [word.mask for word in held_out]
 len(held_out)  # words
 
 # %%
-from vgs_lib.evaluation.localization_scores import threshold_curves
-
 thresholds = torch.linspace(0.0, 0.6, 41)
-means = threshold_curves(heats, masks, thresholds)
+means = measures.threshold_curves(heats, masks, thresholds)
 {name: values.shape for name, values in means.items()}  # one mean for each threshold
 
 # %% [markdown]
@@ -170,11 +168,9 @@ answer = thresholds[means["iou"].argmax()]
 check_threshold(answer, thresholds, means["iou"])
 
 # %%
-from vgs_lib.figures.localization import sweep_figure
-
 chosen, best = localization.best_threshold(heats, masks, thresholds)
 marks = {"chosen here": chosen, "of the checkpoint": shipped}
-figure = sweep_figure(thresholds, means, marks=marks)
+figure = localization_figures.sweep_figure(thresholds, means, marks=marks)
 with_alt(figure, f"Mean IoU, IoD and IoT against the threshold: IoU is greatest, {best:.2f}, at {chosen:.3f}")
 
 # %% [markdown]
@@ -193,23 +189,18 @@ with_alt(figure, f"Mean IoU, IoD and IoT against the threshold: IoU is greatest,
 # **Predict first.** Which baseline points best? Which has the best IoU? The cells take about 25 seconds.
 
 # %%
-from vgs_lib.evaluation.localization_scores import baseline_heats, word_scores
-
 test = Scenes(stamps, "test", seed=seed)
-words = locate_words(model, (test[i] for i in range(num_test)))
+words = measures.locate_words(model, (test[i] for i in range(num_test)))
 targets, scenes = [word.mask for word in words], [word.scene for word in words]
-scores = {"stamps-demo": word_scores([word.heat for word in words], targets, chosen)}
-tuning = baseline_heats(held_out, seed=seed + 10_000)
-for name, maps in baseline_heats(words, seed=seed).items():
+scores = {"stamps-demo": measures.word_scores([word.heat for word in words], targets, chosen)}
+tuning = measures.baseline_heats(held_out, seed=seed + 10_000)
+for name, maps in measures.baseline_heats(words, seed=seed).items():
     threshold, _ = localization.best_threshold(tuning[name], masks)
-    scores[name] = word_scores(maps, targets, threshold)
+    scores[name] = measures.word_scores(maps, targets, threshold)
 
 # %%
-from vgs_lib.evaluation.localization_scores import summary
-from vgs_lib.figures.localization import scores_table
-
-rows = {name: summary(values, groups=scenes, seed=seed) for name, values in scores.items()}
-Markdown(scores_table(rows, first=f"{len(words)} words of {num_test} test scenes"))
+rows = {name: measures.summary(values, groups=scenes, seed=seed) for name, values in scores.items()}
+Markdown(localization_figures.scores_table(rows, first=f"{len(words)} words of {num_test} test scenes"))
 
 # %% [markdown]
 # In brackets stands the 95 % [bootstrap interval](glossary.md#bootstrap-interval): whole scenes are drawn, because the words of one scene are not independent. Noise does best when it marks nearly everything, so its IoU is that of the full frame: an IoU is only as good as its distance from that.
@@ -229,11 +220,8 @@ print("The model's IoU lies above every baseline's interval:", rows["stamps-demo
 # Small: less than 4 % of the picture, large: 10 % and more.
 
 # %%
-from vgs_lib.evaluation.localization_scores import object_size
-from vgs_lib.figures.localization import size_figure
-
-sizes = [object_size(mask) for mask in targets]
-figure = size_figure(scores, sizes, scenes)
+sizes = [measures.object_size(mask) for mask in targets]
+figure = localization_figures.size_figure(scores, sizes, scenes)
 with_alt(figure, "Bars of IoU, pointing and average precision by size of the thing: the model and three baselines")
 
 # %% [markdown]
@@ -244,9 +232,7 @@ with_alt(figure, "Bars of IoU, pointing and average precision by size of the thi
 # A mean hides the failures. Each word has its own scores; here are the five worst and the five best by IoU.
 
 # %%
-from vgs_lib.figures.localization import words_table
-
-Markdown(words_table(words, scores["stamps-demo"]))
+Markdown(localization_figures.words_table(words, scores["stamps-demo"]))
 
 # %% [markdown]
 # Look at what went wrong. Was the right thing missed altogether, was it cut off at its most telling part, or did something else light up as well?
@@ -256,7 +242,7 @@ worst = torch.argsort(scores["stamps-demo"]["iou"])[:8].tolist()
 chosen_words = [words[row] for row in worst]
 titles = [f"{words[row].text}\nIoU {float(scores['stamps-demo']['iou'][row]):.2f}, {sizes[row]}" for row in worst]
 shown = [test[word.scene].picture for word in chosen_words]
-figure = region_figure(shown, chosen_words, chosen, titles=titles)
+figure = localization_figures.region_figure(shown, chosen_words, chosen, titles=titles)
 with_alt(figure, "The eight words with the lowest IoU: " + ", ".join(word.text for word in chosen_words), photo=True)
 
 # %% [markdown]
