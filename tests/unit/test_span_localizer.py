@@ -268,7 +268,7 @@ def view(monkeypatch):
 
 
 def test_a_span_from_the_browser_is_answered_with_its_heat(view):
-    view.span._receive(view.span, {"type": "span", "start": 0.9, "end": 0.3}, [])
+    view.span._receive(view.span, {"type": "span", "sound": view.span.controller.sound, "start": 0.9, "end": 0.3}, [])
     assert [(piece, content["type"]) for piece, content in view.sent] == [(view.span, "span"), (view.region, "heat")]
     assert view.sent[0][1]["span"] == list(view.controller.span.span) == [0.3, 0.9]
     view.sent.clear()
@@ -278,8 +278,23 @@ def test_a_span_from_the_browser_is_answered_with_its_heat(view):
     )
 
 
+def test_a_span_of_a_recording_that_another_one_replaced_changes_nothing(view):
+    before = view.span.controller.sound
+    view.gallery._receive(view.gallery, {"type": "choose", "id": THREE.id}, [])
+    chosen = view.span.span
+    view.sent.clear()
+    view.span._receive(view.span, {"type": "span", "sound": before, "start": 0.3, "end": 0.9}, [])
+    after = view.span.controller.sound
+    assert view.span.span == chosen and [(c["type"], c["sound"]) for _, c in view.sent] == [("show", after)]
+    view.sent.clear()
+    view.gallery._receive(view.gallery, {"type": "choose", "id": THREE.id}, [])  # the same again
+    assert view.sent[0][1]["sound"] == view.span.controller.sound == after == before + 1
+    view.span._receive(view.span, {"type": "span", "sound": after, "start": 0.3, "end": 0.9}, [])
+    assert view.span.span == (0.3, 0.9)
+
+
 def test_what_goes_wrong_is_shown_and_answered(view):
-    view.span._receive(view.span, {"type": "span", "start": None, "end": 0.3}, [])
+    view.span._receive(view.span, {"type": "span", "sound": view.span.controller.sound, "start": None, "end": 0.3}, [])
     assert [content["type"] for _, content in view.sent] == ["span", "broken"]
     assert "TypeError" in view.sent[1][1]["sentence"]
     view.sent.clear()

@@ -92,7 +92,7 @@ function render({ model, el }) {
   function tell() {
     if (inFlight) return (waiting = true);
     inFlight = true;
-    model.send({ type: "span", start: span[0], end: span[1] });
+    model.send({ type: "span", sound: sound.number, start: span[0], end: span[1] });
   }
 
   function typed(edge, input) {
@@ -195,15 +195,20 @@ function render({ model, el }) {
     status.hidden = !sentence;
   }
   function show(content, buffers) {
+    const ahead = (inFlight || waiting || drag) && sound?.number === content.sound; // of the same sound, a newer span
     stop();
     say("");
     const { duration, rate, step, least, title } = content;
     const whole = new Int16Array(bytesOf(buffers[0]).slice().buffer);
     const samples = Float32Array.from(whole, (value) => value / 32768);
-    sound = samples.length ? { duration, rate, step, least, title, samples, bars: barsOf(samples, 160), words: content.words } : null;
-    span = content.span;
-    inFlight = waiting = false;
-    drag = null;
+    sound = samples.length ? { number: content.sound, duration, rate, step, least, title, samples, bars: barsOf(samples, 160), words: content.words } : null;
+    if (ahead) {
+      if (!inFlight) tell();
+    } else {
+      span = content.span;
+      inFlight = waiting = false;
+      drag = null;
+    }
     const place = (time) => `${Math.min(100, Math.max(0, (100 * time) / duration))}%`;
     words.replaceChildren(
       ...content.words.map(([text, start, end]) =>

@@ -41,7 +41,7 @@ class SpanSelector(View):
             if waveform is not None:
                 controller.show(waveform, rate, words=words)
         super().__init__(controller, title=title)
-        self.handlers["span"] = lambda content, data: self.select(content["start"], content["end"])
+        self.handlers["span"] = lambda content, data: self._selected(**content)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -54,3 +54,10 @@ class SpanSelector(View):
             self.controller.select(start, end)
         finally:
             self.send(self.controller.span_message())
+
+    def _selected(self, sound: int, start: float, end: float, **_) -> None:
+        """Take a span from the browser; one of a recording that another one has replaced is answered with that one."""
+        if sound == self.controller.sound:
+            self.select(start, end)
+        else:
+            self.refresh()

@@ -32,6 +32,7 @@ class SpanController:
         self.words: tuple[Word, ...] = ()
         self.span = (0.0, 0.0)
         self.play = False
+        self.sound = 0  # counts the recordings: the same one shown again keeps its number
 
     @property
     def duration(self) -> float:
@@ -73,6 +74,8 @@ class SpanController:
         samples = to_mono_16k(waveform.float(), rate).numpy()
         if not len(samples):
             raise DataError("The recording has no samples; record again or choose a clip.")
+        if not (np.array_equal(samples, self.waveform) and tuple(words) == self.words):
+            self.sound += 1
         self.waveform, self.title, self.words, self.play = samples, title, tuple(words), play
         if span is None:
             span = (self.words[0].start, self.words[0].end) if self.words else loud_span(samples)
@@ -101,6 +104,7 @@ class SpanController:
         play, self.play = self.play, False  # a view that opens later does not start to sound
         content = {
             "type": "show",
+            "sound": self.sound,
             "title": self.title,
             "duration": self.duration,
             "rate": SAMPLE_RATE,
