@@ -73,7 +73,7 @@ def _notebooks_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", help="systems, such as harwath2019-misa (default: all of the documents)")
+    parser.add_argument("names", nargs="*", help="systems, or runs of the experiment (default: all of them)")
     parser.add_argument("--experiment", help="one of the documents' comparisons instead, such as losses or gamma")
     parser.add_argument("--budget", type=float, help="minutes of training for each (default: 10, or the experiment's)")
     parser.add_argument("--steps", type=int, help="optimizer steps instead of a budget")
@@ -83,6 +83,9 @@ def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the records and tables")
     parser.add_argument("--time", action="store_true", help="train nothing; measure steps where they are not measured")
     parser.add_argument("--tables", action="store_true", help="train nothing; write the tables of the records anew")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="with --tables, also the README's section on systems"
+    )
 
 
 def _train_parser(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,7 @@ print("Voices in more than one split:", len(heard) - len(set(heard)))
 print("People in the training split:", "train" in people)
 
 # %% [markdown]
-# All four are in `train`: a voice that is only played at another speed is no new speaker. People are in no training split at all; a third of their recordings is for choosing a model (`validation-human-en`), the rest for judging it (`test-human-en`).
+# All four are in `train`: a voice that is only played at another speed is no new speaker. People are in no training split at all; about a third of their recordings is for choosing a model (of the 65 English ones 17, `validation-human-en`), the rest for judging it (`test-human-en`).
 #
 # One thing is *not* held out: the drawings. Each of the 679 things appears in scenes of every split, at another size, in another place, on another background. So a test figure here says how well known things are found when **unheard voices** name them; it does not say anything about things that were never seen.
 #

@@ -164,7 +164,7 @@ figure = curves_figure(losses, title="Three losses, MISA, the same data and seed
 with_alt(figure, "Recall at 10 over steps for InfoNCE, SHN and the all-pairs hinge, with chance")
 
 # %% [markdown]
-# Their losses are not comparable, since each counts something else. Their recalls are: that is why validation is drawn and not the loss. With the same number of steps, the losses that see more impostors learn faster here. One run each with one seed says little about small differences; run them again with other data before you believe an order.
+# Their losses are not comparable, since each counts something else. Their recalls are: that is why validation is drawn and not the loss. Which of them is ahead after the same few steps? InfoNCE and the all-pairs hinge press on every impostor of the batch, SHN on two for each pair, each way. One run each with one seed says little about small differences; run them again with other data before you believe an order, and see in [08_losses](08_losses.ipynb) what longer runs say.
 #
 # ## 5. Three similarities
 #
@@ -296,7 +296,7 @@ print(sum(path.stat().st_size for path in saved.iterdir()) // 1000, "kB in", sav
 # - Pairs that belong together should score higher than impostors. That is all the supervision there is.
 # - A loss says how training goes, recall on held-out voices says what was learnt; both need a level to compare with: the logarithm of the batch size, and chance.
 # - Frozen encoders make it quick: what is trained here is small, and most of the hearing was done by an encoder that Whisper's makers trained on transcribed speech. `stamps-scratch` is the honest test of learning from pictures and sound alone.
-# - Losses with more impostors learn faster; larger batches bring more impostors.
+# - Losses differ in how many impostors they press on, and larger batches bring more. Which learns fastest in few steps is what you measured, with one seed.
 # - A folder of your own pictures and recordings is enough for a model of your own, if each thing is in several pictures. What is held out are pictures: recall there says whether known things are found in new pictures, not whether new things or new voices are.
 # - A run that resumes exactly is a run you can trust: stop it, restart it, and nothing changes.
 #

@@ -286,7 +286,7 @@ figure = faithfulness_figure(faithful, title=f"Faithfulness over {len(cases)} wo
 with_alt(figure, "ROAD of each kind of map: " + "; ".join(f"{row.name} {row.mean:.2f}" for row in faithful))
 
 # %% [markdown]
-# Look at the intervals before you believe the order: with a few pictures they are wide, and neighbours in the list may change places with another seed. Raise `num_cases` to narrow them. What stands: the matchmap and the maps that keep the place lead; EigenCAM, which never heard the word, does no better than noise. Edges do as well as GradCAM: removing edges damages things, whichever is asked for. And the bill of section 6, which adds up to the score exactly, is only in the middle: it lists the winning places alone, and when they are gone the next best ones take over. Adding up and being faithful are two things.
+# Look at the intervals before you believe the order: with a few pictures they are wide, and neighbours in the list may change places with another seed. Raise `num_cases` to narrow them. In our run of six words the matchmap and the maps that keep the place lead; EigenCAM, which never heard the word, does no better than noise. Edges do as well as GradCAM: removing edges damages things, whichever is asked for. And the bill of section 6, which adds up to the score exactly, is only in the middle: it lists the winning places alone, and when they are gone the next best ones take over. Adding up and being faithful are two things.
 #
 # ## 10. Does the map know the weights?
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # The systems of four documents train on the same pictures and the same voices
 #
-# Five documents describe systems that learn from pictures and speech, and compare themselves with others. Each was measured on data of its own, with networks and hours of its own, so their tables cannot be laid side by side. Here the systems of four of them, and those they compare with, are [recipes](glossary.md#recipe): names under which they are built, trained and measured on Spoken Stamps, each with the same time. (The fifth, aytar2017, has its networks and losses in the library.) What the documents published stands beside and is never mixed in.
+# Five documents describe systems that learn from pictures and speech, and compare themselves with others. Each was measured on data of its own, with networks and hours of its own, so their tables cannot be laid side by side. Here the systems of four of them, and those they compare with, are [recipes](glossary.md#recipe): names under which they are built, trained and measured on Spoken Stamps, each with the steps that the same time holds. (The fifth, aytar2017, has its networks and losses in the library.) What the documents published stands beside and is never mixed in.
 #
 # **You will** take a system apart and count its parameters; train one for a few steps; meet a model that was never trained; read a leaderboard with its intervals and three protocols; compare two systems query by query, by eye and ear and with two tests.
 #
@@ -189,7 +189,7 @@ alt = "Recall at 10 against trained parameters and against steps, coloured by do
 with_alt(cost_figure(distinct), alt) if distinct else "Nothing to draw yet."
 
 # %% [markdown]
-# Read the two panels together: left in the first and right in the second is small *with* many steps. Where recall rises with the steps, ten minutes may be too short. But the kind of network and the number of steps go together here: recurrent systems take the fewest. The figure cannot tell which of the two it is; what experiment could?
+# Read the two panels together: left in the first and right in the second is small *with* many steps. Where recall rises with the steps, ten minutes may be too short. But the kind of network and the number of steps go together here: systems that model every frame, recurrent ones and ni2018's TCN, take the fewest. Those that read text see a few words instead of a thousand frames, and take the most. The figure cannot tell which of the two it is; what experiment could?
 #
 # The same records, judged by the other protocols. The last figure of each has its interval; *single names* ranks 1,000 pictures of one thing each for one spoken name, and every picture of that name is right.
 
@@ -203,13 +203,13 @@ Markdown(protocol_table(distinct))
 
 # %%
 names = [record["system"] for record in records] or [look_at]
-bases = [name.removesuffix("-sounds").removesuffix("-imagenet") for name in names]  # the third column has the rest
+bases = [name.removesuffix("-sounds").removesuffix("-imagenet") for name in names]  # "begun with" has the rest
 Markdown(leaderboard.published_table(bases))
 
 # %% [markdown]
 # **Without code:** find two systems that one document compares with one another on one data set, and that both have a record here. Is the order the same? Do the intervals allow to say so?
 #
-# Then look at all such pairs at once. A pair is *decided* where the 95 % interval of our difference does not contain 0. [Kendall's tau](glossary.md#kendalls-tau) is the share of pairs in the document's order less the share of the others: 1 for the same order, 0 for no relation. (zhang2020's picture networks are one here, so its rows put several orders of the document beside one pair of runs.)
+# Then look at all such pairs at once. A pair is *decided* where the 95 % interval of our difference does not contain 0. [Kendall's tau](glossary.md#kendalls-tau) is the share of pairs in the document's order less the share of the others, ties counting for neither: 1 for the same order, 0 for no relation. (zhang2020's picture networks are one here, so its rows put several orders of the document beside one pair of runs.)
 #
 # **Predict first.** The documents went through their data ten to 150 times, ours had ten minutes on two cores. In how many of ten pairs will the order be the same?
 

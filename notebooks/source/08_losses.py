@@ -215,7 +215,7 @@ alt = "Share of the push on the hardest impostors rises with gamma"
 with_alt(gamma_figure(stretch(scores), gammas), alt)
 
 # %% [markdown]
-# With a small gamma all impostors are pressed nearly alike, the harmless ones with the others. With a large one the hardest impostor gets nearly all, and if that one is no impostor after all, a wrong lesson is learnt with full force. The records of [09_fine_grained](09_fine_grained.ipynb) say what that does to recall.
+# With a small gamma all impostors are pressed nearly alike, the harmless ones with the others. With a large one the hardest impostor gets nearly all, and if that one is no impostor after all, a wrong lesson is learnt with full force. [09_fine_grained](09_fine_grained.ipynb) shows what that does to recall, as far as it is recorded.
 #
 # [CMPM](glossary.md#cmpm) does not leave pairs of one class out: it *asks* for them. Row by row, $p$ is the softmax of the projections of a picture on all captions (of length 1), and $q$ gives each caption of its class an equal share. The loss is $\mathrm{KL}(p, q) = \sum_j p_j \log (p_j / (q_j + 10^{-8}))$, averaged over rows; then the same for captions.
 #
@@ -324,16 +324,16 @@ Markdown(comparison(by_similarity.records, "harwath2019-misa-shn", "harwath2019-
 # **Predict first.** At the first step, which of the two is larger? Which will be after some hundred steps, and by how much? (What has to be true of an impostor so that it is chosen?)
 
 # %%
-from vgs_lib.benchmark.records import one_of_each, read_records
+from vgs_lib.benchmark.records import one_of_each, read_records, reads_text
 from vgs_lib.figures.leaderboard import terms_figure, with_terms
 
 known = [*by_similarity.records, *by_loss.records, *read_records(folder / "systems")]
-with_both = one_of_each(with_terms(known))
+with_both = one_of_each(with_terms([one for one in known if not reads_text(one)]))
 alt = "The sampled and the semi-hard term of the loss over the steps of each run that has both"
 with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run with both terms yet."
 
 # %% [markdown]
-# An impostor drawn at random may score above the true pair, and its hinge is then larger than the margin; a semi-hard one scores below it by definition, and the hardest of them just below, so that its hinge is near the margin and not above. What is random can be far above at first and fall to nothing; what is mined begins near the margin and can only fall when even the hardest impostor falls behind. Compare that with the curves, and ask where a hinge of each term stands after half of the steps: the sum over a batch divided by its pairs and by two. (The dotted line is where training goes from single words to scenes.)
+# An impostor drawn at random may score above the true pair, and its hinge is then larger than the margin; a semi-hard one scores below it by definition (where there is one; else one is drawn at random), and the hardest of them just below, so that its hinge is near the margin and not above. What is random can be far above at first and fall to nothing; what is mined begins near the margin and can only fall when even the hardest impostor falls behind. Compare that with the curves (each point is the mean of a hundredth of the run), and ask where a hinge of each term stands after half of the steps: the sum over a batch divided by its pairs and by two. (The dotted line is where training goes from single words to scenes.)
 #
 # ## 7. What the encoders begin with
 #

@@ -286,7 +286,7 @@ for split, one in maps.items():
 # %% [markdown]
 # R@10 cannot change, and R@1 can rise to R@10 at most. A gain of exactly 0 means that no evaluation on validation was better than the one before the first step, so that the order of the dual encoder was kept.
 #
-# Why does it gain little or nothing here, when it learns to bind within seconds above? These scenes have nothing to bind. What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help; or think of scenes that would need it.
+# If it gained little or nothing in your run: why, when it learns to bind within seconds above? These scenes have nothing to bind. What the dual encoder's maps do not hold, attention over them cannot bring back, and 300 captions are few to learn words from. A re-ranker is worth its price where the right candidates score alike, not where they are not recognised. Raise `steps`, `num_scenes` and `num_more` and see when it begins to help; or think of scenes that would need it.
 #
 # ## 7. tian2020's own system
 #
@@ -395,7 +395,7 @@ ablations = Recorded.read("ablations", folder)
 Markdown(ablations.missing + "\n\n" + ablations.published)
 
 # %% [markdown]
-# The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands on flowers is the loss; on birds (2,933 pictures, .9 percent) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value:
+# The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands clearly on flowers is the loss, while block 4 and no attention at all are near the edge; on birds (2,933 pictures, .9 percent) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value:
 
 # %%
 Markdown(ablations.table + "\n\n" + ablations.claims)

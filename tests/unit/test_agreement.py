@@ -31,6 +31,7 @@ def described(system: str, r1: float, seed: int = 0) -> dict:
     found = round(100 * r1)
     ranks = [1.0] * found + [2.0] * (100 - found)
     figures = {"r1": r1, "r1_ci": [r1 - 0.04, r1 + 0.04], "r1_chance": 0.01, "map50": r1 / 2, "ranks": ranks}
+    figures["map50_chance"] = 0.009
     figures |= {"map50_ci": [0.1, 0.2], "classes": [number // 2 for number in range(100)]}
     pairs = {"colour": {way: figures for way in WAYS}}
     chosen = {way: {"share": 0.6, "share_ci": [0.5, 0.7]} for way in WAYS}
@@ -101,26 +102,39 @@ def test_the_orders_of_the_documents():
         ("harwath2019-sisa-shn-sounds", "harwath2019-misa-sounds"): "agrees",
     }
     assert places.tau == pytest.approx(1 / 3) and places.figure == "r10"
-    flickr = found["tian2020", "Flickr8k audio captions", ""]
+    flickr = found["tian2020", "Flickr8k audio captions", "pre-trained pictures"]
     assert [(pair.better, pair.worse) for pair in flickr.pairs] == [("tian2020", "chrupala2017")]
     assert len(found) == 2  # zhang2020 has one system here, TIMAM was measured on birds and flowers alone
     text = orders_table(orders(records))
     names = ", ".join(places.systems)
     row = f"| harwath2019 | Places audio captions | natural sounds | R@10 | {names} | 3 | 1 | 1 | 0 | 1 | +0.33 |"
     assert row in text
-    assert "misa-sounds | harwath2019-sisa-sounds | -0.300" in reversals_table(orders(records), records)
+    assert "misa-sounds | harwath2019-sisa-sounds | S→I and I→S | -0.300" in reversals_table(orders(records), records)
     assert "| 1 | 100, 100 |" in reversals_table(orders(records), records)
     assert reversals_table([flickr], records) == "There is none."
     page = systems_page(records)
     assert text in page and page.index("## The order") < page.index("## Published")
 
 
-def test_systems_without_sounds_are_beside_the_rows_with_them():
-    records = [with_ranks(record("harwath2019-misa"), 20), with_ranks(record("harwath2019-sisa"), 10)]
-    (one,) = orders(records)
-    assert one.start == "natural sounds, not here" and one.pairs[0].verdict == "agrees"
-    asked = [records[0], records[1] | {"steps_were_asked_for": True}]
-    assert "harwath2019-sisa." in systems_page(asked) and "## The order" not in systems_page(asked)
+def test_systems_with_random_weights_are_not_beside_rows_that_began_with_sounds():
+    assert orders([with_ranks(record(f"harwath2019-{kind}"), 20) for kind in ("misa", "sisa")]) == []
+    asked = [record("tian2020"), record("merkx2019") | {"steps_were_asked_for": True}]
+    assert "merkx2019." in systems_page(asked) and "## The order" not in systems_page(asked)
+
+
+def test_orders_that_are_given_in_words():
+    shares = {"tcn": 20, "baseline": 40, "gru": 5, "tcn-alone": 20}
+    (one,) = orders([with_ranks(record(f"ni2018-{name}"), found) for name, found in shares.items()])
+    assert (one.document, one.figure, {pair.better for pair in one.pairs}) == ("ni2018", "words", {"ni2018-tcn"})
+    verdicts = {pair.worse.removeprefix("ni2018-"): pair.verdict for pair in one.pairs}
+    assert verdicts == {"baseline": "disagrees", "gru": "agrees", "tcn-alone": "undecided"} and one.tau == 0
+    assert "| in words, ours R@10 |" in orders_table([one])
+
+
+def test_the_ways_are_those_that_the_document_gives():
+    names = ("tian2020", "scharenborg2020")  # whose figures are of one direction
+    (one,) = orders([with_ranks(record(name), 50) for name in names])
+    assert one.pairs[0].ways == ("speech_to_image",)
 
 
 def test_only_systems_with_one_picture_network_are_compared():
@@ -159,6 +173,7 @@ def test_the_claims_of_experiments_are_of_their_runs():
     gammas.append(described("tian2020-gamma-20", 0.9))
     gammas[-1]["conditions"] = {**gammas[-1]["conditions"], "minutes": 1.0}
     page = experiment_page(experiment("gamma"), gammas)
+    assert "100 queries a split among 5 pictures of each of 100 classes" in page and "mAP@50 0.009" in page
     assert "tian2020-gamma-20, tian2020-gamma-5." in page, "trained under other conditions"
     assert "| tian2020-gamma-5 |" not in page.split("claims")[1], "three steps or a minute prove no claim"
     assert "R@1 of unseen pairs" in page and "| -0.200 |" in page and "| disagrees |" in page

@@ -21,13 +21,13 @@ def record_of(system, seed, r10, pointing=0.5):
         "words": {w: {"map50": 0.25} for w in WAYS},
     }
     if pointing is not None:
-        figures["pointing"] = {"pointing": pointing}
+        figures["pointing"] = {"pointing": pointing, "pointing_chance": 0.08}
     return {
         "system": system,
         "seed": seed,
         "steps": 900,
         "steps_were_asked_for": False,
-        "plan": {},
+        "plan": {"audio": {"name": "text" if system.startswith("harwath2019-text") else "conv5"}},
         "history": [],
         "seconds": 600.0,
         "parameters": {"trained": 12345, "all": 99999},
@@ -46,6 +46,10 @@ def test_the_table_has_the_best_first_and_seeds_in_one_line(tmp_path):
     )
     assert lines[3].split("|")[-5].strip() == "" and "12,345" in lines[3]
     page = systems_page(records)
+    assert "has a chance of 0.080" in page and "the runs took 10.0 to 10.0 core minutes" in page
+    assert "| 1,024 | pre-trained pictures |" in page and "reads text" not in page
+    reading = systems_page([*records, record_of("harwath2019-text-sisa", 0, 0.3, None)])
+    assert "| harwath2019-text-sisa (reads text) | 1 |" in reading and "they hear no voice" in reading
     assert "harwath2019" not in page and page.count("ni2018, first table") == 1 and "Oxford-102" in page
     leaderboard.write_csv(records, tmp_path / "t.csv")
     rows = list(csv.DictReader((tmp_path / "t.csv").open()))
@@ -57,9 +61,15 @@ def test_published_figures_are_those_of_the_documents():
     values = {(p.system, p.data, p.initialisation, p.direction, p.figure): p.value for p in published()}
     places = "Places audio captions"
     assert values["harwath2019-sisa-shn", places, "natural sounds", "speech_to_image", "r10"] == 0.684
-    assert values["tian2020", "Flickr8k audio captions", "", "image_to_speech", "median_rank"] == 10
-    assert values["tian2020", "CUB-200 birds, synthetic speech", "", "speech_to_image", "map50"] == 0.2935
-    assert values["zhang2020-vgg19-6", "Flickr8k, synthetic speech", "ImageNet", "speech_to_image", "p5"] == 0.46
+    assert values["tian2020", "Flickr8k audio captions", "pre-trained pictures", "image_to_speech", "median_rank"] == 10
+    assert (
+        values["tian2020", "CUB-200 birds, synthetic speech", "pre-trained pictures", "speech_to_image", "map50"]
+        == 0.2935
+    )
+    assert (
+        values["zhang2020-vgg19-6", "Flickr8k, synthetic speech", "pre-trained pictures", "speech_to_image", "p5"]
+        == 0.46
+    )
     assert all(0 < value <= 1 or key[-1] == "median_rank" for key, value in values.items())
 
 
@@ -77,5 +87,8 @@ def test_the_norm_is_what_most_records_have():
     assert [one["system"] for one in comparable([*few, asked])] == ["merkx2019", "tian2020"]
     assert comparable([asked]) == []
     page = systems_page([few[0], asked, *few[1:]])
-    assert "trained for 10 minutes" in page and "in the table only: chrupala2017, ni2018-baseline." in page
+    assert (
+        "the steps that 10 minutes on 2 cores hold" in page
+        and "in the table only: chrupala2017, ni2018-baseline." in page
+    )
     assert page.split("## The order")[1].split("## Published")[0].count("chrupala2017") == 0

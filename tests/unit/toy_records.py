@@ -36,7 +36,7 @@ def record(
     return {
         "system": system,
         "seed": seed,
-        "plan": {"data": {"phases": [[steps // 2, 1]]}},
+        "plan": {"audio": {"name": "conv5"}, "data": {"phases": [[steps // 2, 1]]}},
         "conditions": conditions,
         "steps": steps,
         "steps_were_asked_for": False,

@@ -19,25 +19,23 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from vgs_lib.recipes.published import published
+from vgs_lib.recipes.published import WORDED, published
 from vgs_lib.retrieval import WAYS, bootstrap_interval
 from vgs_lib.retrieval.paired import hits
 
 Record = Mapping[str, Any]
 # How a system's name here says what the document's encoders began with; the rest is not compared.
-STARTS = {
-    "": ("",),
-    "none": ("",),
-    "natural sounds": ("-sounds", ""),  # ours begin with natural sounds, or, like all others, do not
-    "ImageNet": ("",),
-}
+STARTS = {"none": "", "natural sounds": "-sounds", "pre-trained pictures": ""}
 MAIN = ("r10", "p10")  # the figure of a document's table that is compared, the first that it has
 NORMAL = 2 * 1.959964  # standard errors from end to end of a 95 % interval
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Two systems of which a document found ``better`` better, and our difference with its 95 % interval."""
+    """Two systems of which a document found ``better`` better, and our difference, mean of ``ways``.
+
+    low, high: its 95 % interval.
+    """
 
     better: str
     worse: str
@@ -45,6 +43,7 @@ class Compared:
     low: float
     high: float
     seeds: int
+    ways: tuple[str, ...] = tuple(WAYS)
 
     @property
     def verdict(self) -> str:
@@ -54,7 +53,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class Order:
-    """Systems that a document measures on one data set with one figure and one ``start`` of the encoders, in pairs."""
+    """Systems that a document orders on one data set with one ``start`` of the encoders, in pairs.
+
+    figure: by which it does, "words" where it says so without figures.
+    """
 
     document: str
     data: str
@@ -69,7 +71,10 @@ class Order:
 
     @property
     def tau(self) -> float:
-        """Kendall's tau of its order and ours: the share of pairs in the same order less that of the others."""
+        """Kendall's tau of its order and ours: the share of pairs in the same order less that of the others.
+
+        Pairs that tie here count for neither.
+        """
         return fmean(np.sign(pair.ours) for pair in self.pairs)
 
 
@@ -92,7 +97,7 @@ def compared(
     if len(seeds) > 1:
         seeds_half = float(t.ppf(0.975, len(seeds) - 1)) * stdev(differences) / len(seeds) ** 0.5
         low, high = middle - np.hypot(middle - low, seeds_half), middle + np.hypot(high - middle, seeds_half)
-    return Compared(better, worse, middle, float(low), float(high), len(seeds))
+    return Compared(better, worse, middle, float(low), float(high), len(seeds), tuple(ways))
 
 
 def value(record: Record, figure: str, ways: Sequence[str] = WAYS) -> float:
@@ -142,24 +147,30 @@ def _over_queries(
 def orders(records: Sequence[Record]) -> list[Order]:
     """Every order of a document of which we have two systems or more, judged by R@10 (P@10) in the ways it gives.
 
-    Compared are systems whose encoders begin with the same, there and here; zhang2020's with the same picture network.
+    Compared are systems whose encoders began with the same there; zhang2020's with the same picture network.
     tian2020's birds and flowers are not compared with scenes (:mod:`vgs_lib.benchmark.experiments` has described
     things).
     """
     there = {record["system"] for record in records}
     groups: dict[tuple[str, ...], dict[str, dict[tuple[str, str], float]]] = {}
     for one in published():
-        for ending in STARTS.get(one.initialisation, ()):
-            document, name = one.source.split(",")[0], one.system + ending
-            network = name.split("-")[1] if document == "zhang2020" else ""
-            if name in there and one.figure in MAIN:
-                start = one.initialisation + (
-                    ", not here" if one.initialisation == "natural sounds" and not ending else ""
-                )
-                key = (document, one.data, start, network)
-                groups.setdefault(key, {}).setdefault(name, {})[one.direction, one.figure] = one.value
+        name = one.system + STARTS.get(one.initialisation, "")
+        document = one.source.split(",")[0]
+        network = name.split("-")[1] if document == "zhang2020" else ""
+        if one.initialisation in STARTS and name in there and one.figure in MAIN:
+            key = (document, one.data, one.initialisation, network)
+            groups.setdefault(key, {}).setdefault(name, {})[one.direction, one.figure] = one.value
     found = [_order(*key[:3], systems, records) for key, systems in groups.items()]
-    return [order for order in found if order.pairs]
+    return [order for order in (*found, *_worded(records)) if order.pairs]
+
+
+def _worded(records: Sequence[Record]) -> list[Order]:
+    """The orders that documents give in words alone."""
+    groups: dict[tuple[str, str, str], list[Compared | None]] = {}
+    for one in WORDED:
+        key = (one.source.split(",")[0], one.data, one.initialisation)
+        groups.setdefault(key, []).append(compared(records, one.better, one.worse))
+    return [Order(*key, "words", tuple(pair for pair in pairs if pair)) for key, pairs in groups.items()]
 
 
 def _order(

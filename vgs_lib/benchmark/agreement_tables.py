@@ -5,10 +5,17 @@ from typing import Any
 
 from vgs_lib.benchmark.agreement import Compared, Order, compared
 from vgs_lib.benchmark.experiments import Experiment
+from vgs_lib.benchmark.leaderboard import ARROWS
 from vgs_lib.markdown import markdown_table
 
-NAMES = {"r1": "R@1", "r10": "R@10", "p10": "P@10, ours R@10", "unseen_r1": "R@1 of unseen pairs"}
-KINDS = ("same order, decided", "same, undecided", "other, undecided", "other order, decided")
+NAMES = {
+    "r1": "R@1",
+    "r10": "R@10",
+    "p10": "P@10 of 100, ours R@10 of 1,000",
+    "words": "in words, ours R@10",
+    "unseen_r1": "R@1 of unseen pairs",
+}
+KINDS = ("same order, decided", "same, undecided", "tied or other, undecided", "other order, decided")
 
 
 def kind(pair: Compared) -> str:
@@ -25,7 +32,7 @@ def orders_table(orders: Sequence[Order]) -> str:
     for one in orders:
         counts = [str(sum(kind(pair) == name for pair in one.pairs)) for name in KINDS]
         numbers = [", ".join(one.systems), str(len(one.pairs)), *counts, f"{one.tau:+.2f}"]
-        rows.append([one.document, one.data, one.start or "not said", NAMES[one.figure], *numbers])
+        rows.append([one.document, one.data, one.start, NAMES[one.figure], *numbers])
     return markdown_table(heads, rows)
 
 
@@ -35,9 +42,11 @@ def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]
     rows = [(one, pair) for one in orders for pair in one.pairs if pair.verdict == "disagrees"]
     if not rows:
         return "There is none."
-    heads = ["document", "better there", "worse there", "ours", "95 % interval", "seeds", "steps of the two"]
+    heads = ["document", "better there", "worse there", "ways", "our R@10, difference", "95 % interval", "seeds"]
+    heads.append("steps of the two")
+    ways = lambda pair: " and ".join(ARROWS[way] for way in pair.ways)
     taken = lambda pair: f"{steps[pair.better]}, {steps[pair.worse]}"
-    lines = [[one.document, pair.better, pair.worse, *_numbers(pair), taken(pair)] for one, pair in rows]
+    lines = [[one.document, pair.better, pair.worse, ways(pair), *_numbers(pair), taken(pair)] for one, pair in rows]
     return markdown_table(heads, lines)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgs_lib.benchmark.records import CHOSEN, row
+from vgs_lib.benchmark.records import CHOSEN, reads_text, row
 from vgs_lib.markdown import markdown_table
 from vgs_lib.recipes.published import published
 from vgs_lib.retrieval import WAYS
@@ -56,8 +56,11 @@ def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None =
     order instead, and only these.
     """
     systems: dict[str, list[dict[str, Any]]] = {}
+    readers = set()
     for record in records:
         systems.setdefault(record["system"], []).append(row(record))
+        if reads_text(record):
+            readers.add(record["system"])
     described = any(f"{WAYS[0]}_unseen_r1" in rows[0] for rows in systems.values())
     columns, by = (_DESCRIBED_COLUMNS, "unseen_r1") if described else (_SCENE_COLUMNS, "r10")
     heads = ["system", "seeds", *(head for head, _ in columns), "trained parameters", "steps", "core minutes"]
@@ -67,7 +70,8 @@ def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None =
     lines = []
     for system, rows in ordered:
         twin = rows[0]["trained_as"]
-        cells = [f"{system} (the run of {twin})" if twin else system, str(len(rows))]
+        notes = [f"the run of {twin}"] * bool(twin) + ["reads text"] * (system in readers)
+        cells = [f"{system} ({', '.join(notes)})" if notes else system, str(len(rows))]
         cells += [" / ".join(_cell(rows, key) for key in keys) for _, keys in columns]
         cells += [f"{rows[0]['trained_parameters']:,}", f"{_mean(rows, 'steps'):,.0f}"]
         lines.append([*cells, f"{_mean(rows, 'core_minutes'):.1f}"])
@@ -76,18 +80,19 @@ def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None =
 
 def published_table(systems: Sequence[str] | None = None) -> str:
     """A Markdown table of the published figures, one line for each system, data set and initialisation."""
-    groups: dict[tuple[str, str, str, str], dict[tuple[str, str], float]] = {}
+    groups: dict[tuple[str, ...], dict[tuple[str, str], float]] = {}
     for one in published():
         if systems is None or one.system in systems:
-            key = (one.system, one.data, one.initialisation, one.source)
+            key = (one.system, one.data, one.pairs, one.initialisation, one.source)
             groups.setdefault(key, {})[one.direction, one.figure] = one.value
     names = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "p1": "P@1", "p5": "P@5", "p10": "P@10"}
     names |= {"median_rank": "median rank", "map50": "mAP@50"}
-    heads = ["system", "data", "initialisation", *(ARROWS[way] for way in WAYS), "source"]
+    heads = ["system", "data", "among", "begun with", *(ARROWS[way] for way in WAYS), "source"]
     lines = []
-    for (system, data, initialisation, source), values in groups.items():
+    for (system, data, pairs, begun, source), values in groups.items():
         ways = [", ".join(f"{names[figure]} {v:g}" for (d, figure), v in values.items() if d == way) for way in WAYS]
-        lines.append([system, data, initialisation, *ways, source])
+        among = f"{int(pairs):,}" if pairs else "all, any of the class is right"
+        lines.append([system, data, among, begun, *ways, source])
     return markdown_table(heads, lines)
 
 

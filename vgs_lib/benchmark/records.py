@@ -24,7 +24,7 @@ def read_record(file: Path) -> dict[str, Any]:
     """The record in a file; :class:`DataError` where it is none."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        row(record)
+        row(record), reads_text(record)
         if absent := [key for key in KEYS if key not in record]:
             raise KeyError(*absent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -38,6 +38,11 @@ def comparable(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     keys = [json.dumps([record["conditions"], record["machine"]["device"]], sort_keys=True) for record in timed]
     usual = mode(keys) if keys else None
     return [record for record, key in zip(timed, keys, strict=True) if key == usual]
+
+
+def reads_text(record: Mapping[str, Any]) -> bool:
+    """Whether the system of a record reads the words of a caption instead of hearing it."""
+    return record["plan"]["audio"]["name"] == "text"
 
 
 def one_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

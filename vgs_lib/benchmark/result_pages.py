@@ -5,9 +5,10 @@ from typing import Any
 
 from vgs_lib.benchmark.agreement import orders
 from vgs_lib.benchmark.agreement_tables import claims_table, orders_table, reversals_table
+from vgs_lib.benchmark.attribute_benchmark import PER_CLASS
 from vgs_lib.benchmark.experiments import Experiment
 from vgs_lib.benchmark.leaderboard import published_table, table
-from vgs_lib.benchmark.records import comparable
+from vgs_lib.benchmark.records import comparable, reads_text
 
 Record = Mapping[str, Any]
 
@@ -18,23 +19,28 @@ def systems_page(records: Sequence[Record]) -> str:
     typical = (equal or records)[0]
     conditions, made, scale = typical["conditions"], typical["machine"], typical["conditions"]["scale"]
     intro = (
-        f"Every system trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time) "
-        "on Spoken Stamps and under equal conditions: batches "
-        f"of {conditions['data']['batch_size']}, hidden channels times {scale['width']:g}, embeddings of "
-        f"{scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one optimizer. Recall and median rank "
-        "are of 1,000 test scenes of one to four things, told by voices never trained on (chance R@1 .001, R@10 .010, "
-        "median rank 500.5); mAP@50 is of 1,000 single names, where every picture of the same name is right. "
-        f"Made by `python -m vgs_lib reproduce` with {_threads(made)} of {made['processor']}, torch "
-        f"{made['torch']}."
+        f"Every system was given the steps that {conditions['minutes']:g} minutes on {conditions['cores']} cores hold "
+        f"(processor time), by timing a few beforehand; {_taken(equal or records)}. All are trained on Spoken Stamps "
+        f"under equal conditions: batches of {conditions['data']['batch_size']}, hidden channels times "
+        f"{scale['width']:g}, embeddings of {scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one "
+        "optimizer. Recall and median rank are of 1,000 test scenes of one to four things, told by voices never "
+        "trained on (chance R@1 .001, R@10 .010, median rank 500.5); mAP@50 is of 1,000 single names, where every "
+        f"picture of the same name is right. {_pointing(records)}The CSV beside this page has 95 % intervals. Made by "
+        f"`python -m vgs_lib reproduce` with {_threads(made)} of {made['processor']}, torch {made['torch']}."
     )
+    if any(map(reads_text, records)):
+        intro += (
+            " Systems that read text are given the exact words of the captions, where harwath2019 has a recogniser's; "
+            "they hear no voice."
+        )
     intro += (
         " Time in which encoders were trained beforehand is not counted, and all systems see pictures through the same "
         "network trained on ImageNet, whatever a name says of its beginning."
     )
     intro += (
         " Systems of tian2020 see the maps of two strides of it, as CBAM needs them; losses on classes (CMPC, DSCMR, "
-        "TIMAM) know one class for each set of names, so nearly one for each scene, and are judged on described things "
-        "in fine-grained.md. The number of steps is fixed before a run by timing a few; core minutes are what it took."
+        "TIMAM) know one class for each set of names, so nearly one for each scene: their rows here say little, and "
+        "fine-grained.md judges them."
     )
     if odd := _named([record for record in records if record not in equal]):
         intro += f" Trained under other conditions or for steps that were asked for, and in the table only: {odd}."
@@ -53,15 +59,23 @@ def systems_page(records: Sequence[Record]) -> str:
     return "\n\n".join([*parts, "## Published", theirs, published_table(systems)]) + "\n"
 
 
-ORDERS = (
-    "Each two systems that a document measures on one data set with encoders that begin with the same: do ours come in "
-    "the same order? Decided means that the 95 % interval of our difference does not contain 0; with one seed it is "
-    "over queries and says nothing about another seed. Seeds change the first weights, what a loss draws and dropout, "
-    "not the order of the batches. Equal time favours what is cheap on two cores: a recurrent system takes far fewer "
-    "steps than a convolutional one, and the documents gave each as many as it needed. Where systems differ in their "
-    "picture networks alone, as zhang2020's, they are one run here, and several orders of the document stand beside it."
+DECIDED = (
+    "Decided (it agrees or disagrees) means that the 95 % interval of our difference does not contain 0; with one seed "
+    "it is over {queries} and says nothing about another seed. Seeds change the first weights, what a loss draws and "
+    "dropout, not the order of the batches."
 )
-REVERSALS = "The pairs that come in the other order here, decided:"
+ORDERS = (
+    "Each two systems that a document orders on one data set with encoders that began with the same: do ours come in "
+    f"the same order? {DECIDED.format(queries='queries')} The documents give no intervals, and some of their "
+    "differences are below .01. Equal time favours what is cheap on two cores: systems that model every frame, "
+    "recurrent ones and ni2018's TCN, take the fewest steps, and the documents gave each as many as it needed. Where "
+    "systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders of the "
+    "document stand beside it."
+)
+REVERSALS = (
+    "The pairs that come in the other order here, decided. Those with systems that read text say what exact words do, "
+    "where the document has a recogniser's."
+)
 
 
 def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
@@ -79,7 +93,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     if one.described:
         setup += (
             " Figures are of queries whose colour and noun were trained together (seen) and of those that never were "
-            f"(unseen); chance is R@1 {records[0]['figures']['seen']['colour']['speech_to_image']['r1_chance']:.3f}. "
+            f"(unseen); {_described_chance(typical)}. "
             "In these splits size and noun nearly name a picture; the columns *colour* give how often the named colour "
             "is chosen between two pictures (or captions) of the same thing and size in two colours, one of them never "
             "trained: a model that is deaf to colours has .5 in the mean of seen and unseen, which is *both*."
@@ -90,8 +104,32 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     order = [part.recipe.name for part in one.parts]
     parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
     if claims := claims_table(equal, one):
-        parts += ["## Its claims here", claims]
+        said = DECIDED.format(queries="classes of queries" if one.described else "queries")
+        untrained = " Where both are at chance, neither has learnt in the budget and their order says nothing."
+        parts += ["## Its claims here", said + untrained, claims]
     return "\n\n".join(parts) + "\n"
+
+
+def _taken(records: Sequence[Record]) -> str:
+    """What runs took of their budget, as a clause."""
+    minutes = [record["seconds"] / 60 for record in records]
+    return f"the runs took {min(minutes):.1f} to {max(minutes):.1f} core minutes"
+
+
+def _pointing(records: Sequence[Record]) -> str:
+    """The chance of pointing as a sentence, "" where no system points."""
+    chances = [p["pointing_chance"] for record in records if (p := record["figures"].get("pointing"))]
+    return f"Pointing at what a word names has a chance of {chances[0]:.3f}. " if chances else ""
+
+
+def _described_chance(record: Record) -> str:
+    """Among how many pictures queries of described things are asked, and the chance of both figures, as a clause."""
+    one = record["figures"]["unseen"]["colour"]["speech_to_image"]
+    classes = round(1 / one["r1_chance"])
+    return (
+        f"{len(one['ranks'])} queries a split among {PER_CLASS} pictures of each of {classes} classes, any of the "
+        f"named class is right; chance is R@1 {one['r1_chance']:.3f}, mAP@50 {one['map50_chance']:.3f}"
+    )
 
 
 def _threads(made: Mapping[str, Any]) -> str:

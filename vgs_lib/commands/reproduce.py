@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from vgs_lib.benchmark import leaderboard
 from vgs_lib.benchmark.attribute_benchmark import AttributeBenchmark
 from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.benchmark.experiments import EXPERIMENTS, Experiment, experiment
+from vgs_lib.benchmark.readme_section import write_section
 from vgs_lib.benchmark.records import read_records
 from vgs_lib.benchmark.reproduce import Reproduction
 from vgs_lib.benchmark.result_pages import experiment_page, systems_page
@@ -41,10 +42,13 @@ def run(chosen: argparse.Namespace) -> int:
             "reproduce: found several processes, expected one, whose budget it is; run it without a launcher"
         )
     one = experiment(chosen.experiment) if chosen.experiment else None
-    if one and chosen.names:
-        raise TrainingError(f"--experiment {one.name}: found names of systems too, expected one of both")
+    if chosen.readme and not chosen.tables:
+        raise TrainingError("--readme: expected --tables with it, which train nothing")
     if chosen.tables:
-        return _write_tables(chosen.out, one)
+        code = _write_tables(chosen.out, one)
+        if chosen.readme:
+            write_section(chosen.readme, chosen.out)
+        return code
     if chosen.budget is not None and chosen.budget <= 0:
         raise TrainingError(f"--budget {chosen.budget}: expected minutes above 0")
     for option, value in (("--steps", chosen.steps), ("--threads", chosen.threads)):
@@ -55,7 +59,7 @@ def run(chosen: argparse.Namespace) -> int:
     quick_products(chosen.device)
     minutes = chosen.budget or (one.minutes if one else MINUTES)
     conditions = replace(Conditions(), minutes=minutes)
-    runs = one.runs(conditions) if one else [(recipe(name), conditions) for name in chosen.names or SYSTEMS]
+    runs = _runs(one, chosen.names, conditions)
     stamps, name = Stamps.open(), _name(one)
     benchmark = AttributeBenchmark(stamps) if one and one.described else SceneBenchmark(stamps)
 
@@ -85,6 +89,16 @@ def run(chosen: argparse.Namespace) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
     return 0
+
+
+def _runs(one: Experiment | None, names: Sequence[str], conditions: Conditions) -> list[tuple[Recipe, Conditions]]:
+    """The systems of these names, or the runs of an experiment that are called so; all where none is named."""
+    if one is None:
+        return [(recipe(name), conditions) for name in names or SYSTEMS]
+    runs = {plan.name: (plan, equal) for plan, equal in one.runs(conditions)}
+    if unknown := [name for name in names if name not in runs]:
+        raise TrainingError(f"--experiment {one.name}: found {', '.join(unknown)}, expected some of {', '.join(runs)}")
+    return [runs[name] for name in names or runs]
 
 
 def _name(one: Experiment | None) -> str:

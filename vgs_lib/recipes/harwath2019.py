@@ -58,7 +58,7 @@ def _from_sounds(system: Recipe, learning_rate: float) -> Recipe:
         name=f"{system.name}-sounds",
         initial="natural-sounds",
         fit=replace(_FIT, learning_rate=learning_rate),
-        chosen="About a hundred natural sounds stand in for those of two million videos.",
+        chosen="About eighty natural sounds stand in for those of two million videos.",
     )
 
 

@@ -9,7 +9,8 @@ from importlib.resources import files
 class Published:
     """One figure of a document: ``direction`` "speech_to_image" or "image_to_speech", ``figure`` such as "r10".
 
-    ``data`` and ``pairs``: what it was measured on, and among how many. ``source``: the section or table.
+    ``data`` and ``pairs``: what it was measured on, and among how many; "" where any picture of a class is right.
+    ``source``: the section or table.
     ``initialisation``: what the encoders began with, "untrained" for a model that was not trained at all.
     """
 
@@ -28,3 +29,28 @@ def published(system: str | None = None) -> list[Published]:
     text = (files("vgs_lib.recipes") / "published.csv").read_text(encoding="utf-8")
     rows = [Published(**{**row, "value": float(row["value"])}) for row in csv.DictReader(text.splitlines())]
     return [row for row in rows if system in (None, row.system)]
+
+
+@dataclass(frozen=True)
+class Worded:
+    """Two systems of which a document says in words alone that the first was ``better``; otherwise as `Published`."""
+
+    better: str
+    worse: str
+    data: str
+    initialisation: str
+    source: str
+
+
+# Where the branch that models time stands: marginally better than the baseline, "slightly suffered" after poolings,
+# "slightly worse" with recurrent layers, in bad optima alone or appended.
+WORDED = tuple(
+    Worded(
+        "ni2018-tcn",
+        f"ni2018-{worse}",
+        "Places audio captions, 30,000 pairs",
+        "pre-trained pictures",
+        "ni2018, Second Optimization",
+    )
+    for worse in ("baseline", *(f"tcn-after-{n}" for n in (1, 2, 3)), "gru", "lstm", "tcn-alone", "tcn-appended")
+)

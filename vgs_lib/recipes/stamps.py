@@ -33,7 +33,7 @@ RECIPES: dict[str, Recipe] = {
             precision="bf16",
         ),
     ),
-    # Logits of a ResDAVEnet start large: with a first temperature of 0.1 it learnt nothing for hundreds of steps.
+    # Logits of a ResDAVEnet start large, so the temperature does; the model card says what was tried.
     "stamps-scratch": Recipe(
         name="stamps-scratch",
         image=Part("timm", {"strides": [8, 16, 32], "dim": 256, "out_stride": 16, "normalize": True}),

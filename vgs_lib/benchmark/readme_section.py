@@ -1,0 +1,118 @@
+"""The README's section on the documents' systems, made of the records: what was done, orders, the best systems."""
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vgs_lib.benchmark.agreement import compared, orders
+from vgs_lib.benchmark.experiment_records import Recorded
+from vgs_lib.benchmark.experiments import EXPERIMENTS
+from vgs_lib.benchmark.paired_tables import ranked
+from vgs_lib.benchmark.records import comparable, read_records, reads_text, row
+from vgs_lib.errors import DataError
+from vgs_lib.markdown import markdown_table
+from vgs_lib.recipes import SYSTEMS
+from vgs_lib.retrieval import WAYS
+
+Record = Mapping[str, Any]
+BEGIN = "<!-- systems: written by `python -m vgs_lib reproduce --tables --readme README.md` -->"
+END = "<!-- systems: end -->"
+WIDTH = 124
+BEST = 12  # systems that the README shows
+VERDICTS = {"agrees": "come in the same order here", "disagrees": "in the other", "undecided": "are undecided"}
+
+
+def write_section(readme: Path, results: Path) -> None:
+    """Put the section made of the records in ``results`` between the two comments of ``readme``.
+
+    Raises :class:`DataError` where the comments are not there, each once and in order.
+    """
+    text = readme.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise DataError(f"{readme}: expected one line {BEGIN!r} and below it one line {END!r}")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    readme.write_text(f"{before}{BEGIN}\n\n{section(results)}\n\n{END}{after}", encoding="utf-8")
+
+
+def section(results: Path) -> str:
+    """The section, of the records with the conditions that most have."""
+    records = comparable(read_records(results / "systems"))
+    first = [record for record in ranked(records) if record["seed"] == 0 and not record.get("trained_as")]
+    paragraphs = [_made(records, results), _ordered(records), _introduced(first[:BEST])]
+    return "\n\n".join([*map(_filled, paragraphs), _best(first[:BEST])])
+
+
+def _made(records: Sequence[Record], results: Path) -> str:
+    have = len({record["system"] for record in records})
+    minutes = [record["seconds"] / 60 for record in records]
+    there = f"{have} of the {len(SYSTEMS)} systems have a record so far; the command goes on with the others. "
+    return (
+        "Each system was given the steps that ten minutes on two cores hold, timed beforehand (the runs took "
+        f"{min(minutes):.0f} to {max(minutes):.0f} core minutes, {records[0]['machine']['processor']}), equal data, "
+        "batches, optimizer and frozen picture network, a quarter of the width, seed 0. Recall is among 1,000 test "
+        "scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` makes the records in "
+        "`results/systems` and [the whole table](results/systems.md) with the published figures and where the order "
+        f"agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that are one under these conditions "
+        "are trained once. Of the documents' comparisons (`python -m vgs_lib reproduce --experiment NAME`, one page "
+        f"each in `results`), these have records: {_experiments(results)}."
+    )
+
+
+def _experiments(results: Path) -> str:
+    said = []
+    for name in EXPERIMENTS:
+        if (one := Recorded.read(name, results)).records:
+            runs = f"{len({record['system'] for record in one.records})} of {len(one.names)} runs"
+            pairs = [compared(one.records, *claim, one.experiment.figure) for claim in one.experiment.claims]
+            counts = Counter(pair.verdict for pair in pairs if pair)
+            told = [f"{word} {counts[verdict]}" for verdict, word in zip(VERDICTS, _CLAIMED, strict=True)]
+            claims = f"; of {counts.total()} claims {', '.join(told)}" if counts else ""
+            said.append(f"{name} ({runs}{claims})")
+    return ", ".join(said) or "none"
+
+
+_CLAIMED = ("found here too", "reversed", "undecided")
+
+
+def _ordered(records: Sequence[Record]) -> str:
+    pairs = [pair for order in orders(records) for pair in order.pairs]
+    counts = Counter(pair.verdict for pair in pairs)
+    told = [f"{counts[verdict]} {words}" for verdict, words in VERDICTS.items()]
+    return (
+        f"Of the {len(pairs)} comparisons of two systems that a document makes on one data set, in figures or in "
+        f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries; two runs count once for each row of "
+        "a document that they stand beside). The page names those that come in the other order, with the steps they "
+        "took; no run was continued to see what more time would give."
+    )
+
+
+def _introduced(best: Sequence[Record]) -> str:
+    reading = sum(map(reads_text, best))
+    told = f", of which {reading} read the exact words instead of hearing them (*text*)" if reading else ""
+    return f"The {len(best)} best{told}:"
+
+
+def _best(records: Sequence[Record]) -> str:
+    heads = ["system", *(f"{way.replace('_', ' ')} R@1 / R@10" for way in WAYS), "mAP@50", "million trained", "steps"]
+    rows = []
+    for record in records:
+        one = row(record)
+        low, high = (_share(one[f"{WAYS[0]}_r10_{end}"]) for end in ("low", "high"))
+        recalls = [" / ".join(_share(one[f"{way}_{k}"]) for k in ("r1", "r10")) for way in WAYS]
+        cells = [f"`{record['system']}`", f"{recalls[0]} [{low}, {high}]", recalls[1], _share(one[f"{WAYS[0]}_map50"])]
+        rows.append([*cells, f"{one['trained_parameters'] / 1e6:.1f}", f"{one['steps']:,}"])
+    return markdown_table(heads, rows)
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}".lstrip("0")
+
+
+def _filled(paragraph: str) -> str:
+    """Lines of at most ``WIDTH`` characters; what stands between backticks stays in one."""
+    kept = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\0"), paragraph)
+    lines = textwrap.fill(kept, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return lines.replace("\0", " ")
