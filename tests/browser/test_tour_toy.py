@@ -23,6 +23,18 @@ from vgs_lib.widgets import Tour
 tour = Tour(toy.ToyModel(), pictures=toy.scenes(40), clips=toy.clips())
 tour
 """
+SLOW = """
+import threading, time
+speak = tour.controller.recorder.on_sound
+tour.controller.recorder.on_sound = lambda *args, **kwargs: time.sleep(2) or speak(*args, **kwargs)
+def show_again():
+    for _ in range(200):
+        time.sleep(0.3)
+        tour.player.refresh()
+threading.Thread(target=show_again, daemon=True).start()
+display(tour)
+time.sleep(45)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +127,30 @@ def test_every_wrong_input_gets_a_sentence(open_notebook, toy_notebook, tmp_path
         assert page.locator(".vgs-failed").count() == 0
         page.locator(".vgs-clips").select_option("clip-blue")
         tour.wait_status("“blue”")
+        assert not page.errors
+
+
+def test_a_slow_kernel_that_runs_a_cell(open_notebook, lab):
+    folder = str(toy.__file__).rsplit("/", 1)[0]
+    with open_notebook(lab.write("slow-tour.ipynb", SOURCE.format(folder=folder) + SLOW)) as page:
+        tour = TourPage(page)
+        tour.wait_ready()
+        tour.upload("nothing.wav", b"")
+        tour.failure("empty")
+        tour.upload("red.wav", wav(toy.say("red")))
+        page.wait_for_selector('.vgs-recorder[aria-busy="true"]')
+        assert tour.status == "Reading red.wav…" and page.locator(".vgs-failed").count() == 0  # not what was before
+        tour.wait_status("Searched")
+        tour.caption(TWO.id)
+        # what is shown again, as when all pictures are encoded, does not interrupt a person who listens
+        page.wait_for_selector('.vgs-picture[data-playing="true"]')
+        page.wait_for_function("document.querySelector('.vgs-picture').dataset.time > 1.2", timeout=10_000)
+        words = page.locator(".vgs-word")
+        words.nth(1).click()
+        shown = int(tour.data("shown"))
+        page.wait_for_function("n => document.querySelector('.vgs-picture').dataset.shown > n + 2", arg=shown)
+        assert tour.data("word") == TWO.caption.words[1].text
+        assert page.locator(".jp-InputArea-prompt").first.text_content() == "[*]:"  # the cell runs on
         assert not page.errors
 
 

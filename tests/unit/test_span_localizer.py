@@ -13,6 +13,7 @@ from vgs_lib import localization
 from vgs_lib.errors import AudioError, DataError
 from vgs_lib.localization import average_precision, iod, iot
 from vgs_lib.widgets import (
+    Clip,
     Localizer,
     LocalizerController,
     Picture,
@@ -310,6 +311,19 @@ def test_a_chosen_picture_brings_its_sound_and_heat(view):
     view.recorder._receive(view.recorder, {"type": "clip", "id": "clip-red"}, [])
     assert [(piece, content["type"]) for piece, content in view.sent] == [(view.span, "show"), (view.region, "heat")]
     assert view.sent[0][1]["play"] and "red" in view.recorder.status
+
+
+def test_a_picture_whose_sound_cannot_be_heard_is_shown_with_what_was_heard_before(view):
+    view.gallery._receive(view.gallery, {"type": "choose", "id": THREE.id}, [])
+    title, other = view.controller.span.title, next(p for p in PICTURES if p is not THREE)
+    silent = Picture(other.id, other.title, other.load, Clip("c", "silence", "", lambda: (np.zeros(16000), 16000)), {})
+    view.controller.pictures[other.id] = silent
+    view.sent.clear()
+    with pytest.raises(AudioError, match="silent"):
+        view.controller.choose_picture(other.id)
+    assert view.sent[-1][1]["picture"]["id"] == other.id and view.controller.span.title == title
+    view.span.select(0.3, 0.9)
+    assert view.sent[-1][1]["type"] == "heat" and view.controller.region.heat is not None
 
 
 def test_the_selector_alone_calls_back():

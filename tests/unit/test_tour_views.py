@@ -41,6 +41,55 @@ def test_an_unexpected_error_is_shown_not_only_logged(view, caplog):
     assert view.sent[-1][1]["type"] == "broken" and "no such picture" in view.sent[-1][1]["sentence"]
 
 
+def test_an_interrupted_answer_is_shown_and_the_interrupt_goes_on(view, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(view.gallery.handlers, "choose", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        view.gallery._receive(view.gallery, {"type": "choose", "id": "x"}, [])
+    assert view.sent[-1][1]["type"] == "broken"
+
+
+def test_the_answer_is_there_before_the_recorder_is_idle(view):
+    told = []
+    view.recorder.observe(lambda change: told.append((change.name, change.new)), ("busy", "status"))
+    view.recorder._receive(view.recorder, {"type": "recording"}, [b"text"])
+    assert told[0] == ("busy", True) and told[-1] == ("busy", False) and told[-2][0] == "status"
+
+
+def test_the_kernels_microphone_records_once_at_a_time(view):
+    begun, go_on, records = threading.Event(), threading.Event(), []
+
+    def record(seconds):
+        records.append(seconds)
+        begun.set()
+        assert go_on.wait(10)
+
+    view.recorder.controller.record_local = record
+    view.recorder._receive(view.recorder, {"type": "local"}, [])
+    assert begun.wait(10) and view.recorder.busy
+    view.recorder._receive(view.recorder, {"type": "local"}, [])
+    go_on.set()
+    for thread in threading.enumerate():
+        if "_record_local" in thread.name:  # named after its target
+            thread.join(10)
+    assert records == [3.0] and not view.recorder.busy
+
+
+def test_what_went_wrong_stays_while_pictures_are_encoded():
+    tour = Tour(toy.ToyModel(), pictures=toy.scenes(3), clips=toy.clips()).wait()
+    tour.recorder.controller.fail("The recording is silent.")
+    tour.controller.encode()
+    assert (tour.recorder.status, tour.recorder.failed) == ("The recording is silent.", True)
+    tour.recorder._receive(tour.recorder, {"type": "clip", "id": "clip-red"}, [])
+    assert not tour.recorder.failed
+    tour.controller.encode()
+    assert tour.recorder.status.startswith("Ready: 3 pictures")
+    tour.close()
+    assert all(piece.comm is None for piece in (tour.gallery, tour.recorder, tour.player, tour.best, tour))
+
+
 def test_pictures_that_cannot_be_encoded_are_named(caplog):
     bad = Picture("flat", "a flat thing", lambda: np.zeros((20, 200, 3), np.uint8))
     tour = Tour(toy.ToyModel(), pictures=[*toy.scenes(3), bad]).wait()

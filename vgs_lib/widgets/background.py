@@ -1,7 +1,7 @@
 """Long work of a widget in a thread of its own, one piece at a time: it can be stopped and waited for."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
 Work = Callable[[Callable[[], bool]], None]  # is given a function that says whether to stop
@@ -63,8 +63,17 @@ class InBackground:
         return self
 
     def close(self) -> None:
-        """Stop the work in the background and close the widget."""
+        """Stop the work in the background and close the widget with the views in it."""
         if self._background is not None:
             self._background.stop()
         self.wait()
+        for view in _inside(self):
+            view.close()
         super().close()
+
+
+def _inside(box) -> Iterator:
+    """The widgets in a box and in the boxes in it."""
+    for view in getattr(box, "children", ()):
+        yield from _inside(view)
+        yield view

@@ -52,8 +52,9 @@ class ImageSearch(ipywidgets.VBox):
 
     def refresh(self) -> None:
         """Bring everything to the browser."""
-        self.ranking.refresh()
-        self.player.refresh()
+        with self.controller.lock:
+            self.ranking.refresh()
+            self.player.refresh()
 
 
 class _Whisper:
@@ -107,21 +108,27 @@ class ImageAnnotation(InBackground, ipywidgets.VBox):
     def choose_picture(self, picture_id: str) -> None:
         """Rank the captions for a picture, as a click does."""
         self._background.stop()
-        self.controller.choose_picture(picture_id)
-        self.gallery.show_selected()
-        self.ranking.refresh()
-        self.player.refresh()
+        with self.controller.lock:  # the transcripts of the picture before are sent before
+            self.controller.choose_picture(picture_id)
+            self.gallery.show_selected()
+            self.ranking.refresh()
+            self.player.refresh()
         self._background.replace(self._hear)
 
     def choose_caption(self, caption_id: str) -> None:
         """Play a caption in the picture, as a click does."""
-        self.controller.choose_caption(caption_id)
-        self.ranking.refresh()
-        self.player.refresh()
+        with self.controller.lock:
+            self.controller.choose_caption(caption_id)
+            self.ranking.refresh()
+            self.player.refresh()
+
+    def _show_transcripts(self) -> None:
+        with self.controller.lock:
+            self.ranking.refresh()
 
     def _hear(self, should_stop: Callable[[], bool]) -> None:
         try:
-            self.controller.hear(on_change=self.ranking.refresh, should_stop=should_stop)
+            self.controller.hear(on_change=self._show_transcripts, should_stop=should_stop)
         except Exception as error:  # in a thread of its own: a person must see it
             self.ranking.send({"type": "broken", "sentence": f"The transcripts stopped: {error}"})
         if isinstance(self.controller.transcribe, _Whisper):

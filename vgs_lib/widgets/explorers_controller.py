@@ -90,7 +90,7 @@ class ImageSearchController:
         self.player.show_picture(collection.pictures[0])
         self._place = {picture.id: place for place, picture in enumerate(collection.pictures)}
         self._sound: tuple | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def right_for(self, title: str) -> set[int]:
         """Places of what is right for a clip of that title: the pictures of captions that say the same, and those that
@@ -104,7 +104,7 @@ class ImageSearchController:
 
         Raises AudioError for what cannot be used.
         """
-        with self._lock:
+        with self.lock:
             before, self._sound = self._sound, (waveform, rate, title, tuple(words))
             try:
                 self._ask(play=play)
@@ -118,7 +118,7 @@ class ImageSearchController:
         """Look for the last recording in one of the pictures found; DataError before any was heard."""
         if self._sound is None or picture_id not in self._place:
             raise DataError(f"there is no result {picture_id!r} yet: record or choose something to say first")
-        with self._lock:
+        with self.lock:
             waveform, rate, title, words = self._sound
             prompt = self.collection.prompter.prompt(waveform, rate, picture=picture_id)
             picture = self.collection.pictures[self._place[picture_id]]
@@ -181,14 +181,14 @@ class ImageAnnotationController:
         self.player.show_picture(collection.pictures[0])
         self.column: int | None = None
         self._heard: dict[int, str] = {}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def choose_picture(self, picture_id: str) -> None:
         """Rank the captions for a picture; DataError for an id that is not in the collection."""
         places = {picture.id: place for place, picture in enumerate(self.collection.pictures)}
         if picture_id not in places:
             raise DataError(f"there is no picture {picture_id!r} in the collection of {len(places)}")
-        with self._lock:
+        with self.lock:
             self.column = places[picture_id]
             self.gallery.selected = picture_id
             self.player.show_picture(self.collection.pictures[self.column])
@@ -196,7 +196,7 @@ class ImageAnnotationController:
 
     def choose_caption(self, caption_id: str) -> None:
         """Play one of the captions found in the picture."""
-        with self._lock:
+        with self.lock:
             clip, picture = self.collection.captions[int(caption_id)], self.collection.pictures[self.column]
             waveform, rate = clip.load()
             prompt = self.collection.prompter.prompt(waveform, rate, picture=picture.id)
@@ -222,7 +222,7 @@ class ImageAnnotationController:
                 text = self.transcribe(*self.collection.captions[row].load())
             except AudioError as error:
                 text = f"({error})"
-            with self._lock:
+            with self.lock:
                 self._heard[row] = text
                 self._rank(self.ranking.selected)
             on_change()

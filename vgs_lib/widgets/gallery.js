@@ -20,6 +20,7 @@ function render({ model, el }) {
     const url = urlOf(buffer, "image/jpeg");
     urls.push(url);
     const choose = () => {
+      note.hidden = true;
       select(item.id);
       model.send({ type: "choose", id: item.id });
     };

@@ -232,6 +232,9 @@ function render({ model, el }) {
     broken: ({ sentence }) => {
       inFlight = false;
       fail(sentence);
+      if (!waiting) return;
+      waiting = false;
+      tell();
     },
   }, tearDown, () => newest++);
 }

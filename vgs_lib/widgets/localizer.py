@@ -104,12 +104,13 @@ class Localizer(ipywidgets.VBox):
 
     def refresh(self) -> None:
         """Bring everything that changed to the browser."""
-        self.recorder.show_status()
-        self.gallery.show_selected()
-        if self.controller.sound_changed:
-            self.controller.sound_changed = False
-            self.span.refresh()
-        if self.controller.region.changed:
-            self.region.refresh()
-        else:
-            self.region.show_heat()
+        with self.controller.lock:  # what another thread changes meanwhile is sent after it
+            self.recorder.show_status()
+            self.gallery.show_selected()
+            if self.controller.sound_changed:
+                self.controller.sound_changed = False
+                self.span.refresh()
+            if self.controller.region.changed:
+                self.region.refresh()
+            else:
+                self.region.show_heat()

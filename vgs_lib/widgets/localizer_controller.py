@@ -66,7 +66,7 @@ class LocalizerController:
         self.sound_changed = False  # since the view last asked
         self._image_maps: dict[str, Tensor] = {}
         self._audio_map: Tensor | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.gallery.show(list(pictures), selected=pictures[0].id)
         self.choose_picture(pictures[0].id)
 
@@ -77,37 +77,41 @@ class LocalizerController:
 
     def choose_picture(self, picture_id: str, *, play: bool = False) -> None:
         """Show a picture and select the first thing that its caption names; without a caption the sound stays."""
-        with self._lock:
-            picture = self.pictures[picture_id]
-            self.region.show_picture(picture)
-            self.gallery.selected = picture_id
-            if picture.caption is not None:
-                clip = picture.caption
-                named = [word for word in clip.words if word.text in picture.masks]
-                span = (named[0].start, named[0].end) if named and not play else None
-                self._hear(*clip.load(), title=clip.title, words=clip.words, span=span, play=play)
-            elif self._audio_map is not None:
-                self._find(*self.span.span)
-        self.on_change()
+        try:
+            with self.lock:
+                self._choose(self.pictures[picture_id], play=play)
+        finally:
+            self.on_change()  # what was chosen is shown, whatever could not be heard
+
+    def _choose(self, picture: Picture, *, play: bool) -> None:
+        self.region.show_picture(picture)
+        self.gallery.selected = picture.id
+        if picture.caption is not None:
+            clip = picture.caption
+            named = [word for word in clip.words if word.text in picture.masks]
+            span = (named[0].start, named[0].end) if named and not play else None
+            self._hear(*clip.load(), title=clip.title, words=clip.words, span=span, play=play)
+        elif self._audio_map is not None:
+            self._find(*self.span.span)
 
     def speak(self, waveform, rate: int, *, title="recording", words: Sequence[Word] = (), play=False) -> str:
         """Take a recording; its loud part, or the whole of its words, is selected. Returns a sentence for the status.
 
         Raises AudioError for what cannot be used (`RecorderController` shows that one).
         """
-        with self._lock:
+        with self.lock:
             self._hear(waveform, rate, title=title, words=words, play=play)
         self.on_change()
         return f"Heard “{title}”: {self.span.duration:.1f} s. Drag over its waveform to choose a part."
 
     def choose_target(self, name: str) -> None:
         """Compare with the mask of ``name``; an empty name follows the nearest word."""
-        with self._lock:
+        with self.lock:
             self.region.choose_target(name)
 
     def set_threshold(self, threshold: float) -> None:
         """Mark what is at least as hot as ``threshold``, a cosine."""
-        with self._lock:
+        with self.lock:
             self.region.set_threshold(threshold)
 
     def _hear(self, waveform, rate: int, *, title: str, words: Sequence[Word], span=None, play: bool) -> None:
@@ -126,7 +130,7 @@ class LocalizerController:
 
     def _find(self, start: float, end: float) -> None:
         """The heat of a span, over the picture, compared with what its nearest word names."""
-        with self._lock, torch.inference_mode():
+        with self.lock, torch.inference_mode():
             heat = localization.span_heatmap(self._image_map(), self._audio_map, start, end, Clock.of(self.model))
             named = [word for word in self.span.words if word.text in self.picture.masks]
             near = nearest_word(named, start, end)

@@ -224,13 +224,27 @@ function render({ model, el }) {
     settings.applied = true;
   }
 
+  /** Whether a message shows what is shown, such as the tour's after it has seen all pictures: a person listens on. */
+  function goesOn({ picture, prompt }) {
+    const same = (one, other) => JSON.stringify([one.title, one.duration, one.words]) === JSON.stringify([other.title, other.duration, other.words]);
+    return Boolean(scene?.prompt && prompt && !prompt.play && picture.id === scene.picture?.id && same(prompt, scene.prompt));
+  }
+
   let asked = null;
   async function show(content, buffers) {
     const number = ++shown;
     const next = decode(content, buffers);
     const bitmap = next.picture && (await createImageBitmap(new Blob([bytesOf(buffers[0])], { type: "image/jpeg" })));
     if (number !== shown) return; // a newer message came meanwhile
+    if (goesOn(next)) {
+      scene = Object.assign(next, { loudness: scene.loudness });
+      showLegend(scene.prompt);
+      if (mode !== "word") status.textContent = scene.description;
+      canvas.dataset.shown = number;
+      return draw();
+    }
     sound.pause();
+    cancelAnimationFrame(timer);
     scene = next;
     image = bitmap;
     asked ??= content.settings;
@@ -262,6 +276,7 @@ function render({ model, el }) {
   }
 
   return connect(model, { show, broken: ({ sentence }) => (status.textContent = sentence) }, tearDown, () => {
+    shown++;
     cancelAnimationFrame(timer);
     sound.pause();
     if (soundUrl) URL.revokeObjectURL(soundUrl);

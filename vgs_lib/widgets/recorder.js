@@ -30,6 +30,20 @@ async function openMicrophone(onSamples) {
     audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true },
   });
   const context = new AudioContext();
+  const close = () => {
+    stream.getTracks().forEach((track) => track.stop());
+    return context.close();
+  };
+  try {
+    return await tapOf(stream, context, onSamples, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The samples of a stream that is open: see openMicrophone. */
+async function tapOf(stream, context, onSamples, close) {
   await context.resume();
   const blocks = [];
   let open = true;
@@ -54,10 +68,9 @@ async function openMicrophone(onSamples) {
   return {
     async stop() {
       open = false;
-      stream.getTracks().forEach((track) => track.stop());
       source.disconnect();
       tap.disconnect();
-      await context.close();
+      await close();
       const samples = new Float32Array(blocks.reduce((sum, block) => sum + block.length, 0));
       let at = 0;
       for (const block of blocks) {
@@ -124,8 +137,9 @@ function render({ model, el }) {
   const tearDown = setUp(el, "vgs-recorder");
   let limits = { max_seconds: 30, max_bytes: 1 << 25 };
   let recording = null;
-  let starting = false;
+  let starting = false, closed = false;
   let heard = 0;
+  let uploads = Promise.resolve(); // one file after another: pieces of two would be mixed
 
   const dot = h("span", { class: "vgs-dot", "aria-hidden": "true" });
   const label = h("span", {}, "Record");
@@ -133,7 +147,7 @@ function render({ model, el }) {
   const bar = h("div", { class: "vgs-level-bar" });
   const level = h("div", { class: "vgs-level", role: "meter", "aria-label": "Level of the microphone", "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": "0" }, bar);
   const clock = h("span", { class: "vgs-clock" }, "");
-  const input = h("input", { type: "file", hidden: true, accept: "audio/*,.wav,.flac,.ogg,.mp3", "aria-label": "Sound file", onchange: () => upload(input.files[0]) });
+  const input = h("input", { type: "file", hidden: true, accept: "audio/*,.wav,.flac,.ogg,.mp3", "aria-label": "Sound file", onchange: () => take(input.files[0]) });
   const open = h("button", { type: "button", class: "vgs-button vgs-open", onclick: () => input.click() }, "Open a sound file");
   const local = h("button", { type: "button", class: "vgs-button vgs-local", disabled: true, onclick: () => model.send({ type: "local" }) }, "Kernel's microphone");
   const localNote = h("p", { class: "vgs-note", hidden: true });
@@ -163,7 +177,9 @@ function render({ model, el }) {
     model.send({ type: "problem", sentence });
   };
   const useClip = () => {
-    if (select.value) model.send({ type: "clip", id: select.value });
+    if (!select.value) return;
+    say("Listening…");
+    model.send({ type: "clip", id: select.value });
   };
   const showLevel = (value) => {
     const percent = Math.round(100 * Math.min(1, Math.max(0, 1 + Math.log10(Math.max(value, 1e-3)) / 2.5)));
@@ -202,6 +218,7 @@ function render({ model, el }) {
     heard = 0;
     try {
       recording = await openMicrophone(onSamples);
+      if (closed) return void (await recording.stop()); // while the browser asked for permission
       showRecording(true);
       say("Recording: name something in the picture, then press Stop.");
     } catch (error) {
@@ -211,9 +228,11 @@ function render({ model, el }) {
     }
   }
 
-  async function upload(file) {
+  function take(file) {
+    if (file) uploads = uploads.then(() => upload(file)).catch((error) => problem(`${file.name} cannot be read (${error.message}).`));
     input.value = "";
-    if (!file) return;
+  }
+  async function upload(file) {
     const { max_seconds: most, max_bytes: size } = limits;
     const length = await durationOf(file);
     if (length !== null && length > most)
@@ -237,18 +256,20 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
     el.classList.remove("vgs-drop");
-    upload(event.dataTransfer.files[0]);
+    take(event.dataTransfer.files[0]);
   });
 
   const stopTraits = follow(model, ["status", "failed", "busy"], () => {
-    say(model.get("status"), model.get("failed"));
-    el.setAttribute("aria-busy", String(model.get("busy")));
+    const busy = model.get("busy");
+    if (!busy && !recording) say(model.get("status"), model.get("failed")); // else it is of what was before
+    el.setAttribute("aria-busy", String(busy));
+    local.disabled = busy || !limits.local;
   });
   showRecording(false);
   return connect(model, {
     sources: (content) => {
       limits = content;
-      local.disabled = !content.local;
+      local.disabled = model.get("busy") || !content.local;
       local.title = content.local_reason || "Records 3 s on the machine where Python runs";
       localNote.textContent = content.local_reason;
       localNote.hidden = !content.local_reason;
@@ -262,7 +283,7 @@ function render({ model, el }) {
       );
     },
     broken: ({ sentence }) => say(sentence, true),
-  }, () => recording?.stop(), tearDown, stopTraits);
+  }, () => (closed = true), () => recording?.stop(), tearDown, stopTraits);
 }
 
 export default { render };

@@ -242,6 +242,9 @@ function render({ model, el }) {
     broken: ({ sentence }) => {
       inFlight = false;
       say(sentence);
+      if (!waiting) return;
+      waiting = false;
+      tell();
     },
   }, stop, () => context?.close(), stopTraits, tearDown);
 }

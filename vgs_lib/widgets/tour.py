@@ -101,12 +101,13 @@ class Tour(InBackground, ipywidgets.VBox):
 
     def refresh(self) -> None:
         """Bring everything to the browser."""
-        self.recorder.show_status()
-        self.gallery.show_selected()
-        self.best.show_selected()
-        for view in (self.gallery, self.player, self.best):
-            if view.controller.changed:
-                view.refresh()
+        with self.controller.lock:  # what another thread changes meanwhile is sent after it
+            self.recorder.show_status()
+            self.gallery.show_selected()
+            self.best.show_selected()
+            for view in (self.gallery, self.player, self.best):
+                if view.controller.changed:
+                    view.refresh()
 
     def _encode(self, should_stop: Callable[[], bool]) -> None:
         try:

@@ -52,7 +52,7 @@ class TourController:
         self.prompt: Prompt | None = None
         self._calibrate = prompter.heat_range is None  # a prompt before all pictures are there may fix a range
         self._sound: tuple | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         gallery = list(pictures)[:num_scenes]
         self.scenes.show(gallery, selected=gallery[0].id)
         self.player.show_picture(gallery[0])
@@ -84,7 +84,7 @@ class TourController:
             return
         if self._calibrate and (sounds := self._calibration()):
             self.prompter.calibrate(sounds)
-        with self._lock:
+        with self.lock:
             if self._sound is not None:
                 self._ask()
         self._say(f"Ready: {len(self.prompter)} pictures listen. " + RecorderController.READY)
@@ -101,7 +101,7 @@ class TourController:
 
     def choose_picture(self, picture_id: str, *, caption: bool = False) -> None:
         """Make a picture current and look in it for the last recording, or (``caption``) for its own."""
-        with self._lock:
+        with self.lock:
             picture = self.pictures[picture_id]
             self.player.show_picture(picture)
             self.scenes.selected = self.best.selected = picture_id
@@ -121,7 +121,7 @@ class TourController:
         Returns the sentence that says what was found; raises AudioError for what cannot be used
         (`RecorderController` shows that one).
         """
-        with self._lock:
+        with self.lock:
             before, self._sound = self._sound, (waveform, rate, title, tuple(words))
             try:
                 self._ask(play=play)
@@ -149,5 +149,6 @@ class TourController:
         return f"Searched {count} pictures for “{title}” in {seconds * 1000:.0f} ms."
 
     def _say(self, sentence: str) -> None:
-        self.recorder.status, self.recorder.failed = sentence, False
+        if not self.recorder.failed:  # what went wrong stays until something works
+            self.recorder.status = sentence
         self.on_change()

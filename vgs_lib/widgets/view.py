@@ -33,7 +33,7 @@ def answer_while_busy(widget: anywidget.AnyWidget) -> None:
     JupyterLab (from 4.4) and Notebook 7 send widget messages to a subshell, a thread of its own. ipykernel 7.4 hands
     them to the shell that the widget last sent from instead, and a thread sends as the cell that started it: they would
     wait for the end of that cell. Each handler of the widget must then be safe in another thread. Without subshells
-    this changes nothing.
+    this changes nothing. All views do it, so that what a person does in the pieces of one widget is handled in order.
     """
     if hasattr(widget.comm, "_reply_subshell_for"):
         widget.comm._reply_subshell_for = lambda data, sent_to: sent_to
@@ -49,6 +49,7 @@ class View(anywidget.AnyWidget):
         self.controller = controller
         self.handlers: dict[str, Callable] = {"ready": lambda content, buffers: self.refresh()}
         self.on_msg(self._receive)
+        answer_while_busy(self)
 
     def refresh(self) -> None:
         """Show what the controller knows now."""
@@ -61,6 +62,8 @@ class View(anywidget.AnyWidget):
             return
         try:
             handler(content, data)
-        except Exception as error:  # a person must see it: an exception here would end in a log only
+        except BaseException as error:  # a person must see it: an exception here would end in a log only
             _log.exception("widget message %s failed", content.get("type"))
             self.send({"type": "broken", "sentence": f"Something went wrong: {type(error).__name__}: {error}"})
+            if not isinstance(error, Exception):
+                raise  # the kernel was interrupted

@@ -87,7 +87,7 @@ class Recorder(View):
         for name, handler in receive.items():
             self.handlers[name] = lambda content, data, handler=handler: self._work(handler, content, data)
         self.handlers["problem"] = lambda content, data: self._work(lambda *_: controller.fail(content["sentence"]))
-        self.handlers["local"] = lambda content, data: threading.Thread(target=self._record_local).start()
+        self.handlers["local"] = lambda content, data: self._start_local()
 
     def show_status(self) -> None:
         """Bring the controller's sentence to the browser."""
@@ -98,8 +98,13 @@ class Recorder(View):
         try:
             handler(content, data)
         finally:
-            self.busy = False
             self.show_status()
+            self.busy = False
+
+    def _start_local(self) -> None:
+        if not self.busy:  # a second recording would end the one that goes on
+            self.busy = True
+            threading.Thread(target=self._record_local).start()
 
     def _record_local(self) -> None:
         self.status, self.failed = "Speak now: recording 3 s on the kernel's machine.", False
