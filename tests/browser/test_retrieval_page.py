@@ -119,6 +119,29 @@ def test_a_picture_finds_captions_with_their_transcripts(open_notebook, notebook
         assert not page.errors
 
 
+def test_a_caption_that_is_pressed_while_its_transcript_comes_is_chosen(open_notebook, lab, collection, tmp_path):
+    gate = tmp_path / "go-on"
+    source = f"""
+import pathlib, time
+def transcribe(waveform, rate):
+    while not pathlib.Path({str(gate)!r}).exists():
+        time.sleep(0.05)
+    return "red and blue"
+ImageAnnotation(collection, transcribe=transcribe, num_best=3)"""
+    source = SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]) + source
+    with open_notebook(lab.write("slow-annotation.ipynb", source)) as page:
+        page.locator(f'.vgs-thumb[data-id="{collection.pictures[4].id}"]').click()
+        page.wait_for_selector(".vgs-results li[data-id='4'][data-heard='…']")
+        page.locator(".vgs-results li[data-id='4'] .vgs-transcript").hover()
+        page.mouse.down()
+        gate.touch()
+        page.wait_for_selector(".vgs-results li[data-id='4'][data-heard='red and blue']")
+        page.mouse.up()
+        page.wait_for_selector(".vgs-results[data-selected='4']")
+        assert "red and blue" in page.locator(".vgs-results li[data-id='4'] .vgs-transcript").text_content()
+        assert not page.errors
+
+
 @pytest.mark.slow
 def test_the_notebook_is_used_from_top_to_bottom(open_notebook):
     with open_notebook("03_retrieval.ipynb") as page:

@@ -20,11 +20,25 @@ records = [record("ni2018-baseline"), record("tian2020"), record("harwath2019-mi
 records[0]["figures"]["ranks"]["speech_to_image"] = {FIRST}
 records[1]["figures"]["ranks"]["speech_to_image"] = {SECOND}
 """
+SLOW = """
+import time
+view = SystemComparison(records, toy.scenes(12).__getitem__)
+choose, compare = view.controller.choose, view.controller.compare
+view.controller.choose = lambda *args: time.sleep(1) or choose(*args)
+view.controller.compare = lambda *args: time.sleep(1) or compare(*args)
+view
+"""
+COUNT_PLAYS = """() => {
+  const play = HTMLMediaElement.prototype.play;
+  window.plays = 0;
+  HTMLMediaElement.prototype.play = function () { window.plays += 1; return play.call(this); };
+}"""
 
 
 @pytest.fixture(scope="module")
 def notebooks(lab):
     lab.write("systems.ipynb", SOURCE + "SystemComparison(records, toy.scenes(12).__getitem__)")
+    lab.write("slow-systems.ipynb", SOURCE + SLOW)
     lab.write("no-systems.ipynb", SOURCE + "SystemComparison([], toy.scenes(12).__getitem__)")
 
 
@@ -77,6 +91,32 @@ def test_a_point_of_the_plot_is_a_query(open_notebook, notebooks):
         box = canvas.bounding_box()
         page.mouse.click(box["x"] + 0.97 * box["width"], box["y"] + 0.66 * box["height"])  # ranks 99 and 3
         page.wait_for_selector(".vgs-systems-canvas[data-chosen='7']")
+        assert not page.errors
+
+
+def test_what_is_chosen_before_an_answer_is_not_lost(open_notebook, notebooks):
+    with open_notebook("slow-systems.ipynb") as page:
+        page.wait_for_selector(".vgs-systems-canvas[data-queries='12']")
+        page.evaluate(COUNT_PLAYS)
+        page.locator(".vgs-systems-canvas").focus()
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_selector(".vgs-systems-canvas[data-chosen='4']")
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_selector(".vgs-systems-canvas[data-chosen='3']")
+        assert page.evaluate("window.plays") == 2  # one sound for each that somebody stayed at
+
+        first, second = page.locator("select.vgs-first"), page.locator("select.vgs-second")
+        first.select_option("harwath2019-misa")
+        second.select_option("ni2018-baseline")
+        page.wait_for_selector(".vgs-systems-canvas[data-first='harwath2019-misa'][data-second='tian2020']")
+        assert second.input_value() == "ni2018-baseline"  # though this answer is to the first choice
+        page.locator("select.vgs-way").select_option("image_to_speech")
+        wanted = "[data-first='harwath2019-misa'][data-second='ni2018-baseline'][data-way='image_to_speech']"
+        page.wait_for_selector(f".vgs-systems-canvas{wanted}")
+        assert (first.input_value(), second.input_value()) == ("harwath2019-misa", "ni2018-baseline")
+        second.select_option("tian2020")  # the lists are released again
+        page.wait_for_selector(".vgs-systems-canvas[data-second='tian2020']")
         assert not page.errors
 
 

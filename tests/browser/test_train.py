@@ -183,9 +183,54 @@ def test_two_runs_are_compared_and_wrong_choices_are_explained(open_notebook, da
         page.locator(".vgs-metric").select_option("speech_to_image_r10")
         page.wait_for_selector('.vgs-chart[data-points="2"]')
         page.locator('tr[data-run="one"] input').focus()
-        page.keyboard.press("Space")  # the keyboard alone, and the row keeps the focus when it is drawn anew
+        page.keyboard.press("Space")  # the keyboard alone, and the box keeps the focus
         page.wait_for_selector('.vgs-chart[data-points="4"][data-runs="one two"]')
-        assert page.evaluate("document.activeElement.dataset.key") == "show one"
+        assert page.evaluate("document.activeElement.closest('tr').dataset.run") == "one"
+        assert not page.errors
+
+
+def test_a_press_on_a_box_while_the_figures_change_is_a_tick(open_notebook, dashboard_notebook):
+    with open_notebook(NAME) as page:
+        shown = Page(page)
+        shown.state("idle")
+        shown.fill(name="mine")
+        shown.press("start")
+        shown.beyond(0)
+        box = page.locator('tr[data-run="mine"] input')
+        box.hover()
+        page.mouse.down()
+        shown.beyond(shown.step)
+        page.mouse.up()
+        page.wait_for_selector('.vgs-chart[data-runs=""]')
+        box.focus()
+        page.keyboard.down("Space")
+        shown.beyond(shown.step)
+        page.keyboard.up("Space")
+        page.wait_for_selector('.vgs-chart[data-runs="mine"]')
+        assert box.is_checked() and shown.data("state") == "training"
+        assert not page.errors
+
+
+def test_ticks_that_are_made_before_an_answer_all_count(open_notebook, dashboard_notebook, lab):
+    notebook = nbformat.read(lab.folder / NAME, 4)
+    notebook.cells[0].source += """
+import time
+for name in ("one", "two", "three"):
+    dashboard.train(name=name, steps=2)
+show = dashboard.controller.show
+dashboard.controller.show = lambda *args: time.sleep(1) or show(*args)
+display(dashboard)
+dashboard"""
+    nbformat.write(notebook, lab.folder / NAME)
+    with open_notebook(NAME) as page:
+        used, other = page.locator(".vgs-dashboard").nth(0), page.locator(".vgs-dashboard").nth(1)
+        other.locator('.vgs-chart[data-runs="one two three"]').wait_for()
+        used.locator('tr[data-run="one"] input').uncheck()
+        used.locator('tr[data-run="two"] input').uncheck()
+        assert used.locator(".vgs-chart").get_attribute("data-runs") == "three"  # at once
+        other.locator('.vgs-chart[data-runs="two three"]').wait_for()
+        assert not used.locator('tr[data-run="two"] input').is_checked()  # though this answer is to the first tick
+        other.locator('.vgs-chart[data-runs="three"]').wait_for()
         assert not page.errors
 
 

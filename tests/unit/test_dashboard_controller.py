@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from vgs_lib.batches.banks import Filling
 from vgs_lib.errors import TrainingError
 from vgs_lib.studies.history import LABELS, entry_of, read_run
 from vgs_lib.training import StepEvent
+from vgs_lib.widgets import TrainingDashboard
 from vgs_lib.widgets.progress import FillingClock
 from vgs_lib.widgets.training_choices import plan_of
 from vgs_lib.widgets.training_controller import TrainingController
@@ -105,6 +107,34 @@ def test_pause_waits_before_the_next_step_and_continue_goes_on(tmp_path, whole):
     control.proceed()
     control.wait()
     assert control.state == "finished" and losses(control.current) == losses(whole)
+
+
+def test_the_message_of_a_pause_comes_after_those_of_the_steps_before(tmp_path):
+    control = TrainingController(ToyStudy(pause=0.02), tmp_path)
+    dashboard, sent = TrainingDashboard(controller=control), []
+    made, paused, told = threading.Event(), threading.Event(), threading.Event()
+    message = control.message
+
+    def slowly():
+        content, buffers = message()
+        if content["state"] == "training" and content["runs"][0]["step"] and not made.is_set():
+            made.set()
+            paused.wait(0.5)  # as long as a pause that does not wait for the lock would need
+        return content, buffers
+
+    def send(content, buffers):
+        sent.append(content["state"])
+        if made.is_set() and threading.current_thread() is not threading.main_thread():
+            told.set()
+
+    control.message, dashboard.send = slowly, send
+    control.start(name="one")
+    assert made.wait(20)
+    control.pause()
+    paused.set()
+    assert told.wait(20)
+    assert control.state == "paused" and sent[-1] == "paused"
+    dashboard.close()
 
 
 def test_a_paused_run_can_be_stopped(tmp_path):

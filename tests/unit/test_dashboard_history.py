@@ -59,5 +59,9 @@ def test_the_message_holds_the_curves_of_all_runs(tmp_path):
         steps, values = control.runs[run["name"]].curve("loss")
         assert found["loss"][0].tolist() == steps and found["loss"][1] == pytest.approx(values, rel=1e-6)
     assert content["runs"][0]["colour"] != content["runs"][1]["colour"]
-    control.show(["two"])
+    control.show("one", False)
     assert control.message()[0]["shown"] == ["two"]
+    control.show("two", False)
+    control.show("two", True)
+    control.show("one", True)
+    assert control.message()[0]["shown"] == ["one", "two"]

@@ -77,12 +77,29 @@ def test_filtering_choosing_and_playing(explorer):
     assert [one["speaker"] for one in thing["recordings"]] == ["person-fr"]
     thing, _ = do(explorer, type="choose", id="animals/dog")
     assert thing["names"]["pt_br"] == "Um cão."
-    sound, [wav] = do(explorer, type="play", index=0)
+    sound, [wav] = do(explorer, type="play", of=thing["list"], index=0)
     assert sound["title"] == "Un chien." and sound["duration"] == pytest.approx(0.5, abs=0.1) and wav[:4] == b"RIFF"
-    assert do(explorer, type="play", index=7)[0] == {"type": "problem", "sentence": "There is no recording number 7."}
+    answer, _ = do(explorer, type="play", of=thing["list"], index=7)
+    assert answer == {"type": "problem", "sentence": "There is no recording number 7."}
     assert "no thing" in do(explorer, type="choose", id="animals/unicorn")[0]["sentence"]
     do(explorer, type="filter", **{**wanted, "text": "nothing of that name"})
     assert explorer.sent[-2][0]["found"] == 0 and explorer.sent[-2][0]["pages"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "choose", "id": "animals/cat"},
+        {"type": "filter", "category": [], "language": "fr", "speaker": "", "text": ""},
+    ],
+)
+def test_a_recording_of_a_list_that_is_no_longer_shown_is_not_played(explorer, change):
+    thing, _ = do(explorer, type="choose", id="animals/dog")
+    do(explorer, **change)
+    newer, count = explorer.sent[-1][0], len(explorer.sent)
+    do(explorer, type="play", of=thing["list"], index=0)
+    assert len(explorer.sent) == count
+    assert do(explorer, type="play", of=newer["list"], index=0)[0]["type"] == "sound"
 
 
 def test_pages_end_where_the_things_end(explorer, monkeypatch):
@@ -99,7 +116,7 @@ def test_a_damaged_recording_and_picture_are_sentences(copy, tiny_set):
     dog.picture.unlink()
     thing, pictures = do(view, type="choose", id="animals/dog")
     assert "animals__dog.png" in thing["problem"] and pictures == []
-    assert "cannot be read as sound" in do(view, type="play", index=0)[0]["sentence"]
+    assert "cannot be read as sound" in do(view, type="play", of=thing["list"], index=0)[0]["sentence"]
 
 
 def test_outlines_surround_the_mask():
@@ -197,6 +214,21 @@ def test_wrong_folders_are_sentences(folder, found):
     controller = ManifestController()
     controller.check(folder)
     assert controller.failed and found in controller.status and not controller.busy
+
+
+def test_what_nobody_expected_ends_a_scan_and_a_voice_with_a_sentence(place, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("five")
+
+    monkeypatch.setattr("vgs_lib.widgets.manifest_maker.scan_folder", fail)
+    monkeypatch.setattr("vgs_lib.widgets.caption_speaker.say", fail)
+    maker, speaker = ManifestController(), CaptionSpeakerController()
+    maker.check(str(place))
+    speaker.speak("a cat", "flite-slt")
+    for controller in (maker, speaker):
+        content, _ = controller.message()
+        assert content["status"] == "Something went wrong: RuntimeError: five"
+        assert content["failed"] and not content["busy"]
 
 
 def test_a_scan_runs_beside_and_can_be_stopped(place, monkeypatch):

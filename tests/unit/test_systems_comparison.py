@@ -1,6 +1,7 @@
 """Two systems compared query by query: the controller and the view, on toy records and the toy world."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -62,6 +63,21 @@ def test_a_query_is_shown_with_its_words_and_its_sound(controller):
     assert content["seconds"] == pytest.approx(len(waveform) / rate)
     assert picture[:2] == b"\xff\xd8" and sound[:4] == b"RIFF"
     assert controller.message()[0]["chosen"] == 7
+
+
+def test_a_query_is_shown_with_the_ranks_of_one_comparison(controller, monkeypatch):
+    item = controller._item
+    other = threading.Thread(target=controller.compare, args=("tian2020, seed 0", "ni2018-baseline", "speech_to_image"))
+
+    def meanwhile(query):
+        other.start()
+        other.join(0.3)  # waits for the lock
+        return item(query)
+
+    monkeypatch.setattr(controller, "_item", meanwhile)
+    content, _ = controller.choose(7)
+    other.join()
+    assert (content["first"], content["second"]) == (99, 3) and controller.first == "tian2020, seed 0"
 
 
 def test_the_other_direction_has_ranks_of_its_own(controller, records):

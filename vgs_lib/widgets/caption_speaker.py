@@ -3,6 +3,7 @@
 No widget library here. Shapes: N samples at 16 kHz.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from vgs_lib.audio import SAMPLE_RATE
 from vgs_lib.data.spoken_captions import checked_text, choices, say, write_sound
 from vgs_lib.errors import DataError, VgsError
 from vgs_lib.widgets import buffers
+
+_log = logging.getLogger(__name__)
 
 
 class CaptionSpeakerController:
@@ -50,6 +53,9 @@ class CaptionSpeakerController:
             self._say(f"{voice} said “{self.said[0]}” in {len(waveform) / SAMPLE_RATE:.2f} s.")
         except VgsError as error:
             self._say(_sentence(error), failed=True)
+        except Exception as error:  # in a thread of its own: a person must see it
+            _log.exception("the voice %s failed", voice)
+            self._say(f"Something went wrong: {type(error).__name__}: {error}", failed=True)
         finally:
             self.busy = False
             self.on_change()

@@ -146,6 +146,8 @@ function render({ model, el }) {
   const metric = h("select", { class: "vgs-metric", "aria-label": "Figure to draw", onchange: () => { figure = metric.value; draw(); } });
   const canvas = h("canvas", { class: "vgs-chart", role: "img", width: WIDE, height: TALL, "aria-label": "No curves yet" });
   const rows = h("tbody", {});
+  const rowOf = new Map(); // by the name of the run; a row stays, since a press that it does not outlive is no click
+  const ticking = new Map(); // from name to on: ticks that Python has not answered
   const table = h("table", { class: "vgs-runs" },
     h("caption", {}, "Runs: tick those to draw. A run that was stopped, by you or by the end of its kernel, can be resumed."),
     h("thead", {}, h("tr", {}, ...["Run", "What it is", "Steps", "Loss", "R@10", ""].map((text) => h("th", { scope: "col" }, text)))), rows);
@@ -189,23 +191,39 @@ function render({ model, el }) {
     left.textContent = ["filling", "training"].includes(state) && progress.seconds_left != null ? `${duration(progress.seconds_left)} left` : "";
   }
 
+  function newRow(run) {
+    const { name } = run;
+    const swatch = h("span", { class: "vgs-swatch", style: `border-color:${run.colour};border-top-style:${["solid", "dashed", "dotted"][run.dash % 3]}` });
+    const box = h("input", { type: "checkbox", onchange: () => {
+      ticking.set(name, box.checked);
+      send("show", { name, on: box.checked });
+      draw();
+    } });
+    const resume = h("button", { type: "button", class: "vgs-button vgs-resume", "data-run": name, onclick: () => send("resume", { name }), "aria-label": `Resume ${name}` }, "Resume");
+    const made = h("td", {}), numbers = [0, 1, 2].map(() => h("td", { class: "vgs-number" })), end = h("td", {});
+    const element = h("tr", { "data-run": name }, h("td", {}, h("label", {}, box, swatch, name)), made, ...numbers, end);
+    rows.append(element);
+    return { element, box, resume, made, numbers, end };
+  }
+
+  /** The names of the runs that are drawn, with the ticks that Python has not answered. */
+  const shownRuns = () => now.runs.map(({ name }) => name).filter((name) => ticking.get(name) ?? now.shown.includes(name));
+
   function showRuns({ runs, shown, state, current }) {
-    const focused = rows.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    const ticked = new Set(shown);
-    const toggle = (name, on) => send("show", { names: on ? [...ticked, name] : shown.filter((other) => other !== name) });
-    rows.replaceChildren(...runs.map((run) => {
-      const swatch = h("span", { class: "vgs-swatch", style: `border-color:${run.colour};border-top-style:${["solid", "dashed", "dotted"][run.dash % 3]}` });
-      const box = h("input", { type: "checkbox", "data-key": `show ${run.name}`, onchange: () => toggle(run.name, box.checked) });
-      box.checked = ticked.has(run.name);
-      const working = WORKING.includes(state);
-      const resume = h("button", { type: "button", class: "vgs-button vgs-resume", "data-key": `resume ${run.name}`, "data-run": run.name, disabled: working, onclick: () => send("resume", { name: run.name }), "aria-label": `Resume ${run.name}` }, "Resume");
-      const over = run.finished ? "done" : working && run.name === current ? "running" : resume;
-      const cells = [`${run.step} / ${run.steps}`, short(run.last.loss), short(run.evaluation.speech_to_image_r10)];
-      return h("tr", { "data-run": run.name, "data-step": run.step, "data-finished": String(run.finished) },
-        h("td", {}, h("label", {}, box, swatch, run.name)), h("td", {}, run.choices),
-        ...cells.map((text) => h("td", { class: "vgs-number" }, text)), h("td", {}, over));
-    }));
-    if (focused) rows.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    for (const [name, on] of ticking) if (shown.includes(name) === on) ticking.delete(name);
+    const ticked = new Set(shownRuns()), working = WORKING.includes(state);
+    for (const run of runs) {
+      if (!rowOf.has(run.name)) rowOf.set(run.name, newRow(run));
+      const row = rowOf.get(run.name);
+      row.box.checked = ticked.has(run.name);
+      row.resume.disabled = working;
+      row.made.textContent = run.choices;
+      const figures = [`${run.step} / ${run.steps}`, short(run.last.loss), short(run.evaluation.speech_to_image_r10)];
+      figures.forEach((text, place) => (row.numbers[place].textContent = text));
+      const over = run.finished ? "done" : working && run.name === current ? "running" : row.resume;
+      if (over !== row.over) row.end.replaceChildren((row.over = over)); // a button that is pressed stays where it is
+      Object.assign(row.element.dataset, { step: run.step, finished: run.finished });
+    }
   }
 
   function showFigures() {
@@ -220,13 +238,14 @@ function render({ model, el }) {
   function draw() {
     if (!now) return;
     const drawn = metric.value || figure, label = now.labels[drawn] ?? drawn;
-    const points = paintChart(canvas, now.runs, curves, new Set(now.shown), drawn, label);
-    const said = now.runs.filter((run) => now.shown.includes(run.name)).map((run) => {
+    const shown = new Set(shownRuns());
+    const points = paintChart(canvas, now.runs, curves, shown, drawn, label);
+    const said = now.runs.filter((run) => shown.has(run.name)).map((run) => {
       const curve = curves[now.runs.indexOf(run)][drawn];
       return `${run.name}: ${curve?.y.length ? short(curve.y[curve.y.length - 1]) : "no value"}`;
     });
     canvas.setAttribute("aria-label", `Chart of ${label} over steps. Last values: ${said.join("; ") || "none"}.`);
-    Object.assign(canvas.dataset, { figure: drawn, points, runs: now.shown.join(" ") });
+    Object.assign(canvas.dataset, { figure: drawn, points, runs: [...shown].join(" ") });
   }
 
   function show(content, buffers) {
@@ -250,7 +269,11 @@ function render({ model, el }) {
     Object.assign(el.dataset, { state, run: content.current, step: run?.step ?? 0, steps: run?.steps ?? 0, r10: run?.evaluation.speech_to_image_r10 ?? "", progress: content.progress.name ?? "" });
   }
 
-  return connect(model, { training: show, broken: brokenIn(status) }, tearDown);
+  const broken = (content) => {
+    ticking.clear(); // an answer may never come
+    brokenIn(status)(content);
+  };
+  return connect(model, { training: show, broken }, tearDown);
 }
 
 export default { render };

@@ -5,7 +5,7 @@ from pathlib import Path
 from vgs_lib.studies.history import Run
 from vgs_lib.studies.study import Study
 from vgs_lib.widgets.training_controller import TrainingController
-from vgs_lib.widgets.view import View, answer_while_busy, module, style
+from vgs_lib.widgets.view import View, module, style
 
 
 class TrainingDashboard(View):
@@ -30,15 +30,19 @@ class TrainingDashboard(View):
         super().__init__(controller or TrainingController(study, folder))
         control = self.controller
         control.on_change = self.refresh
-        answer_while_busy(self)  # Pause and Stop, while a cell waits in `train` or `wait`
         self.handlers |= {
             "start": lambda content, buffers: control.start(**content["choices"]),
             "resume": lambda content, buffers: control.resume(content["name"]),
             "pause": lambda content, buffers: control.pause(),
             "proceed": lambda content, buffers: control.proceed(),
             "stop": lambda content, buffers: control.stop(),
-            "show": lambda content, buffers: control.show(content["names"]),
+            "show": lambda content, buffers: control.show(content["name"], content["on"]),
         }
+
+    def refresh(self) -> None:
+        """Show what the controller knows now, before it changes again: no older message follows a newer one."""
+        with self.controller.lock:
+            super().refresh()
 
     @property
     def runs(self) -> dict[str, Run]:

@@ -18,28 +18,31 @@ const speakerName = (speaker) => {
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-data");
-  let state = null, thing = null, urls = [], pictureUrl = null, spoken = null;
+  let state = { page: 0, pages: 1, filters: {} }, thing = null, urls = [], pictureUrl = null, spoken = null;
+  let asked = null, goal = null; // the filters and the page that are on their way
 
   const field = (text, control) => h("label", { class: "vgs-field" }, h("span", {}, text), control);
-  const changed = () =>
-    model.send({
-      type: "filter",
-      category: category.value ? JSON.parse(category.value) : [],
-      language: language.value,
-      speaker: speaker.value,
-      text: search.value,
-    });
+  function changed() {
+    asked = { category: category.value ? JSON.parse(category.value) : [], language: language.value, speaker: speaker.value, text: search.value };
+    goal = 0;
+    model.send({ type: "filter", ...asked });
+  }
+  // The key Enter fires "change", in Chrome also "search"; its cross in the field fires "search", and "change" later.
+  const typed = () => search.value !== (asked ?? state.filters).text && changed();
   const category = h("select", { class: "vgs-category", onchange: changed });
   const language = h("select", { class: "vgs-language", onchange: changed });
   const speaker = h("select", { class: "vgs-speaker", onchange: changed });
-  const search = h("input", { type: "search", class: "vgs-search", placeholder: "part of a name", onchange: changed, onsearch: changed });
+  const search = h("input", { type: "search", class: "vgs-search", placeholder: "part of a name", onchange: typed, onsearch: typed });
   const all = h("button", { type: "button", class: "vgs-button vgs-all", onclick: () => {
     for (const control of [category, language, speaker, search]) control.value = "";
     changed();
   } }, "Show all");
   const count = h("p", { class: "vgs-count", role: "status", "aria-live": "polite" });
   const grid = h("ul", { class: "vgs-grid", "aria-label": "Things that were found" });
-  const turn = (by) => () => model.send({ type: "page", page: state.page + by });
+  const turn = (by) => () => {
+    goal = Math.min(state.pages - 1, Math.max(0, (goal ?? state.page) + by));
+    model.send({ type: "page", page: goal });
+  };
   const back = h("button", { type: "button", class: "vgs-button vgs-back", onclick: turn(-1) }, "◀ Before");
   const next = h("button", { type: "button", class: "vgs-button vgs-next", onclick: turn(1) }, "Next ▶");
   const pages = h("span", { class: "vgs-clock" });
@@ -73,11 +76,13 @@ function render({ model, el }) {
   function showPage(content, buffers) {
     state = content;
     if (content.options) showOptions(content.options);
-    const { filters } = content;
+    if (JSON.stringify(asked) === JSON.stringify(content.filters)) asked = null;
+    if (goal !== null && Math.min(goal, content.pages - 1) === content.page) goal = null;
+    const filters = asked ?? content.filters;
     category.value = filters.category.length ? JSON.stringify(filters.category) : "";
     language.value = filters.language;
     speaker.value = filters.speaker;
-    search.value = filters.text;
+    if (document.activeElement !== search) search.value = filters.text; // else it may hold what is not sent yet
     const old = urls;
     urls = buffers.map((buffer) => (buffer.byteLength ? urlOf(buffer, "image/jpeg") : ""));
     grid.replaceChildren(...content.items.map((item, index) =>
@@ -86,8 +91,8 @@ function render({ model, el }) {
     old.forEach((url) => URL.revokeObjectURL(url));
     count.textContent = content.found ? `${content.found} of ${content.total} things` : "Nothing fits all filters: show all, or take one filter off.";
     pages.textContent = `page ${content.page + 1} of ${content.pages}`;
-    back.disabled = content.page === 0;
-    next.disabled = content.page + 1 >= content.pages;
+    back.disabled = (goal ?? content.page) === 0;
+    next.disabled = (goal ?? content.page) + 1 >= content.pages;
     Object.assign(el.dataset, { found: content.found, page: content.page });
     mark();
   }
@@ -112,7 +117,7 @@ function render({ model, el }) {
     voices.replaceChildren(...content.recordings.map((one, index) => {
       const kind = one.person ? "Recorded by a person" : "Synthetic voice";
       const who = one.speaker.startsWith("person-") ? languageName(one.language) : one.speaker || languageName(one.language);
-      return h("li", {}, h("button", { type: "button", class: `vgs-button vgs-say ${one.person ? "vgs-person" : "vgs-voice"}`, "data-index": index, "aria-pressed": "false", title: `${kind}, split ${one.split}${one.text ? `: ${one.text}` : ""}`, onclick: () => model.send({ type: "play", index }) }, `▶ ${who}`));
+      return h("li", {}, h("button", { type: "button", class: `vgs-button vgs-say ${one.person ? "vgs-person" : "vgs-voice"}`, "data-index": index, "aria-pressed": "false", title: `${kind}, split ${one.split}${one.text ? `: ${one.text}` : ""}`, onclick: () => model.send({ type: "play", of: content.list, index }) }, `▶ ${who}`));
     }));
     say(content.problem);
     box.clear();
@@ -135,7 +140,11 @@ function render({ model, el }) {
       el.dataset.playing = `${spoken.speaker} ${spoken.language}`;
     },
     problem: ({ sentence }) => say(sentence),
-    broken: ({ sentence }) => say(sentence),
+    broken: ({ sentence }) => {
+      asked = goal = null;
+      state.filters = {}; // whether the kernel has the new ones is not known
+      say(sentence);
+    },
   }, tearDown, box.stop, () => [...urls, pictureUrl].forEach((url) => url && URL.revokeObjectURL(url)));
 }
 

@@ -61,6 +61,11 @@ class DataExplorerController:
         return max(1, -(-len(self.found) // PAGE))
 
     @property
+    def listed(self) -> list[str]:
+        """What ``recordings`` are of: thing, language, speaker. A view may still show others when it asks for one."""
+        return [self.chosen.id, self.language, self.speaker]
+
+    @property
     def recordings(self) -> list[Recording]:
         """The recordings of the chosen thing that pass the filters of language and speaker."""
         wanted = {"language": self.language, "speaker": self.speaker}
@@ -115,6 +120,7 @@ class DataExplorerController:
             "title": thing.title,
             "category": list(thing.category),
             "names": dict(thing.names),
+            "list": self.listed,
             "recordings": [
                 {
                     "language": one.language,

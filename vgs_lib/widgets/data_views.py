@@ -37,7 +37,7 @@ class DataExplorer(View):
         self.handlers["filter"] = lambda content, data: self._filter(content)
         self.handlers["page"] = lambda content, data: self._turn(content["page"])
         self.handlers["choose"] = lambda content, data: self._choose(content["id"])
-        self.handlers["play"] = lambda content, data: self.send(*self.controller.play(content["index"]))
+        self.handlers["play"] = lambda content, data: self._play(content["of"], content["index"])
 
     def refresh(self) -> None:
         """Show everything anew."""
@@ -57,6 +57,10 @@ class DataExplorer(View):
     def _choose(self, thing_id: str) -> None:
         self.controller.choose(thing_id)
         self.send(*self.controller.thing_message())
+
+    def _play(self, listed: list[str], index: int) -> None:
+        if listed == self.controller.listed:
+            self.send(*self.controller.play(index))
 
 
 class FrontEndExplorer(View):

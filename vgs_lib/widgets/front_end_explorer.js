@@ -47,10 +47,11 @@ function paintRows(context, rows, labels, name) {
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-front-end");
-  let shown = null, waiting = null, asked = false, layers = [];
+  let shown = null, asked = false, listed = "", layers = [];
+  const waiting = new Map(); // the newest message of each control, in the order of their first change
 
-  const select = h("select", { class: "vgs-sounds", "aria-label": "Recording", onchange: () => model.send({ type: "clip", id: select.value }) });
-  const reset = h("button", { type: "button", class: "vgs-button vgs-reset", onclick: () => model.send({ type: "reset" }) }, "Defaults");
+  const select = h("select", { class: "vgs-sounds", "aria-label": "Recording", onchange: () => ask("clip", { type: "clip", id: select.value }) });
+  const reset = h("button", { type: "button", class: "vgs-button vgs-reset", onclick: defaults }, "Defaults");
   const groups = { both: h("fieldset", {}, h("legend", {}, "Both")), "log-mel": h("fieldset", {}, h("legend", {}, "Log-mel")), mfcc: h("fieldset", {}, h("legend", {}, "MFCC")) };
   const controls = new Map();
   const problem = h("p", { class: "vgs-status vgs-failed", role: "alert", hidden: true });
@@ -74,16 +75,21 @@ function render({ model, el }) {
       h("div", { class: "vgs-front" }, h("div", { class: "vgs-controls" }, ...Object.values(groups)), h("div", { class: "vgs-drawn" }, problem, notes, pictures, code))),
   );
 
-  /** One question at a time: while an answer is awaited, only the latest change is kept. */
-  function ask(name, value) {
-    waiting = { type: "set", name, value };
+  /** One question at a time: while an answer is awaited, the latest change of each control is kept. */
+  function ask(key, message) {
+    waiting.set(key, message);
     if (!asked) send();
   }
   function send() {
-    if (!waiting) return;
+    const [first] = waiting;
+    if (!first) return;
+    waiting.delete(first[0]);
     asked = true;
-    model.send(waiting);
-    waiting = null;
+    model.send(first[1]);
+  }
+  function defaults() {
+    for (const key of waiting.keys()) if (key !== "clip") waiting.delete(key);
+    ask("reset", { type: "reset" });
   }
 
   const text = (parameter, value) => {
@@ -96,21 +102,36 @@ function render({ model, el }) {
     const id = `vgs-${parameter.name}-${Math.random().toString(36).slice(2)}`;
     const attributes = { id, "data-name": parameter.name, title: parameter.help };
     const output = h("output", { for: id });
+    const set = (value) => {
+      showValue(parameter.name, value);
+      ask(parameter.name, { type: "set", name: parameter.name, value });
+    };
     const input = parameter.choices.length
-      ? h("select", { ...attributes, onchange: () => ask(parameter.name, parameter.choices[input.selectedIndex]) }, ...parameter.choices.map((choice) => h("option", {}, text(parameter, choice))))
-      : h("input", { ...attributes, type: "range", min: parameter.low, max: parameter.high, step: parameter.step, oninput: () => ask(parameter.name, Number(input.value)) });
+      ? h("select", { ...attributes, onchange: () => set(parameter.choices[input.selectedIndex]) }, ...parameter.choices.map((choice) => h("option", {}, text(parameter, choice))))
+      : h("input", { ...attributes, type: "range", min: parameter.low, max: parameter.high, step: parameter.step, oninput: () => set(Number(input.value)) });
     groups[parameter.group].append(h("div", { class: "vgs-control" }, h("label", { for: id, title: parameter.help }, parameter.label), input, parameter.choices.length ? null : output));
     controls.set(parameter.name, { parameter, input, output });
   }
-  function showSettings(settings) {
-    for (const [name, { parameter, input, output }] of controls) {
-      if (parameter.choices.length) input.selectedIndex = parameter.choices.indexOf(settings[name]);
-      else {
-        if (document.activeElement !== input || !waiting) input.value = settings[name];
-        output.textContent = text(parameter, settings[name]);
-        input.setAttribute("aria-valuetext", text(parameter, settings[name]));
-      }
+  function showValue(name, value) {
+    const { parameter, input, output } = controls.get(name);
+    if (parameter.choices.length) input.selectedIndex = parameter.choices.indexOf(value);
+    else {
+      input.value = value;
+      output.textContent = text(parameter, value);
+      input.setAttribute("aria-valuetext", text(parameter, value));
     }
+  }
+  /** The list of recordings is built anew only where it changed: a person may have it open. */
+  function showClips({ clips, clip, title }) {
+    const none = clip ? [] : [title || "choose a recording"], list = JSON.stringify([none, clips]);
+    const chosen = waiting.has("clip") ? select.value : clip;
+    if (list !== listed) {
+      const kinds = [...new Set(clips.map(([, , kind]) => kind))];
+      const options = (kind) => clips.filter((one) => one[2] === kind).map(([id, name]) => h("option", { value: id }, name));
+      select.replaceChildren(...none.map((name) => h("option", { value: "" }, name)), ...kinds.map((kind) => h("optgroup", { label: kind }, ...options(kind))));
+      listed = list;
+    }
+    select.value = chosen;
   }
 
   /** The panels are painted once into layers; the cursor of the sound moves over copies of them. */
@@ -163,12 +184,10 @@ function render({ model, el }) {
     let rest = buffers;
     if (content.sound) {
       if (controls.size === 0) content.parameters.forEach(control);
-      const kinds = [...new Set(content.clips.map(([, , group]) => group))];
-      select.replaceChildren(...(content.clip ? [] : [h("option", { value: "" }, content.title || "choose a recording")]), ...kinds.map((kind) => h("optgroup", { label: kind }, ...content.clips.filter(([, , group]) => group === kind).map(([id, title]) => h("option", { value: id }, title)))));
-      select.value = content.clip;
+      showClips(content);
       rest = buffers.slice(1);
     }
-    showSettings(content.settings);
+    for (const name of controls.keys()) if (!waiting.has(name)) showValue(name, content.settings[name]);
     problem.textContent = content.problem;
     problem.hidden = !content.problem;
     pictures.classList.toggle("vgs-stale", Boolean(content.problem));
@@ -203,6 +222,7 @@ function render({ model, el }) {
     broken: (content) => {
       asked = false;
       brokenIn(problem)(content);
+      send();
     },
   }, tearDown, box.stop);
 }

@@ -2,7 +2,7 @@
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-manifest");
-  let first = true;
+  let busy = null; // unknown before the first message
   const folder = h("input", { type: "text", class: "vgs-folder", placeholder: "/path/to/folder", spellcheck: "false" });
   const check = h("button", { type: "submit", class: "vgs-button vgs-check" }, "Check");
   const stop = h("button", { type: "button", class: "vgs-button vgs-stop", hidden: true, onclick: () => model.send({ type: "stop" }) }, "Stop");
@@ -20,6 +20,7 @@ function render({ model, el }) {
     model.send({ type: "write", validation: Number(validation.value) / 100, test: Number(test.value) / 100, by: by.value, leave_out: leave.checked }) }, "Write manifest.jsonl");
   const form = h("form", { class: "vgs-row", onsubmit: (event) => {
     event.preventDefault();
+    write.disabled = true; // until the answer: what would be written is the folder before
     model.send({ type: "check", folder: folder.value });
   } }, h("label", { class: "vgs-field vgs-wide" }, h("span", {}, "Folder on the machine where Python runs"), folder), check, stop);
   el.append(
@@ -36,8 +37,9 @@ function render({ model, el }) {
 
   return connect(model, {
     state: (content) => {
-      if (first || content.busy) folder.value = content.folder;
-      first = false;
+      const begins = busy === null || (content.busy && !busy);
+      if (begins && !folder.matches(":focus")) folder.value = content.folder; // what a person writes there stays
+      busy = content.busy;
       check.disabled = content.busy;
       stop.hidden = bar.hidden = !content.busy;
       write.disabled = content.busy || content.num_pairs === 0;

@@ -3,6 +3,7 @@
 No widget library here.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from vgs_lib.data.folder import TABLE, FolderProblem, Parts, Scan, assign_splits, scan_folder, write_folder_manifest
 from vgs_lib.errors import VgsError
+
+_log = logging.getLogger(__name__)
 
 MAX_ROWS = 200  # pairs and problems shown
 
@@ -65,6 +68,9 @@ class ManifestController:
             self._say(found + wrong, failed=not pairs)
         except (VgsError, OSError) as error:
             self._say(str(error), failed=True)
+        except Exception as error:  # in a thread of its own: a person must see it
+            _log.exception("scanning %s failed", self.folder)
+            self._say(f"Something went wrong: {type(error).__name__}: {error}", failed=True)
         finally:
             self.busy = False
             self.on_change()

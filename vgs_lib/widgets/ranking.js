@@ -7,6 +7,7 @@ function render({ model, el }) {
   const status = h("p", { class: "vgs-note vgs-ranking-status", role: "status", "aria-live": "polite" }, "Nothing ranked yet.");
   el.append(h("section", { "aria-label": "Results" }, heading, status, list));
   const urls = [];
+  let shown = "";
 
   const mark = (right) => (right === null ? null : h("span", { class: right ? "vgs-right" : "vgs-wrong" }, right ? "✓ right" : ""));
   const choose = (id) => model.send({ type: "choose", id });
@@ -17,15 +18,22 @@ function render({ model, el }) {
     const said = h("span", { class: "vgs-said" }, url ? item.title : `“${item.title}”`);
     const name = `Place ${item.place}${item.right ? ", right" : ""}: ${item.title}`;
     const attributes = { type: "button", class: "vgs-result", "aria-label": url ? name : `Play. ${name}`, onclick: () => choose(item.id) };
-    const heard = item.heard ? h("span", { class: "vgs-transcript" }, h("i", {}, "Whisper hears: "), item.heard, item.note ? ` (${item.note})` : "") : null;
+    const heard = h("span", { class: "vgs-transcript" }, h("i", {}, "Whisper hears: "), "");
     const inside = url
       ? [h("img", { src: url, alt: item.title, draggable: "false" }), h("span", { class: "vgs-line" }, place, score, mark(item.right)), said]
       : [h("span", { class: "vgs-line" }, place, h("span", { class: "vgs-speaker", "aria-hidden": "true" }, "▶"), said, mark(item.right), score), heard];
-    const data = { "data-id": item.id, "data-place": item.place, "data-right": String(item.right), "data-heard": item.heard };
-    return h("li", data, h("button", attributes, ...inside));
+    return h("li", { "data-id": item.id, "data-place": item.place, "data-right": String(item.right) }, h("button", attributes, ...inside));
   }
 
-  function show({ items, sentence, selected }, buffers) {
+  function hear(li, { heard, note }) {
+    li.dataset.heard = heard;
+    const line = li.querySelector(".vgs-transcript");
+    if (!line) return;
+    line.hidden = !heard;
+    line.lastChild.data = note ? `${heard} (${note})` : heard;
+  }
+
+  function rebuild(items, buffers) {
     const focused = document.activeElement?.closest?.("li")?.dataset.id;
     const old = urls.splice(0);
     let next = 0;
@@ -37,9 +45,19 @@ function render({ model, el }) {
       }),
     );
     old.forEach((url) => URL.revokeObjectURL(url));
-    for (const li of list.children) li.firstChild.setAttribute("aria-pressed", String(li.dataset.id === selected));
     list.classList.toggle("vgs-tiles", items.some((item) => item.picture));
     if (focused) list.querySelector(`li[data-id="${CSS.escape(focused)}"] button`)?.focus({ preventScroll: true });
+  }
+
+  function show({ items, sentence, selected }, buffers) {
+    const now = JSON.stringify(items.map(({ heard, note, ...rest }) => rest));
+    // a transcript goes into the lines that are there: a press that a line does not outlive is no click
+    if (now !== shown || items.some((item) => item.picture)) rebuild(items, buffers);
+    shown = now;
+    [...list.children].forEach((li, place) => {
+      hear(li, items[place]);
+      li.firstChild.setAttribute("aria-pressed", String(li.dataset.id === selected));
+    });
     status.textContent = sentence || "Nothing ranked yet.";
     Object.assign(list.dataset, { count: items.length, selected });
   }

@@ -4,12 +4,21 @@ function render({ model, el }) {
   const tearDown = setUp(el, "vgs-scenes");
   const SIDE = 640;
   let scene = null, image = null, number = 0, heardWord = -1;
+  let goal = null; // the group and index that are on their way
   const hidden = new Set();
 
-  const choose = (name, index) => model.send({ type: "choose", group: name, index });
+  function choose(name, index) {
+    const count = scene.groups[name];
+    goal = { group: name, index: (index + count) % count };
+    model.send({ type: "choose", ...goal });
+  }
+  const turn = (by) => () => {
+    const from = goal ?? scene;
+    if (from) choose(from.group, from.index + by);
+  };
   const group = h("select", { class: "vgs-group", onchange: () => choose(group.value, 0) });
-  const back = h("button", { type: "button", class: "vgs-button vgs-back", onclick: () => choose(scene.group, scene.index - 1) }, "◀ Before");
-  const next = h("button", { type: "button", class: "vgs-button vgs-next", onclick: () => choose(scene.group, scene.index + 1) }, "Next ▶");
+  const back = h("button", { type: "button", class: "vgs-button vgs-back", onclick: turn(-1) }, "◀ Before");
+  const next = h("button", { type: "button", class: "vgs-button vgs-next", onclick: turn(1) }, "Next ▶");
   const place = h("span", { class: "vgs-clock" });
   const note = h("p", { class: "vgs-note" });
   const canvas = h("canvas", { class: "vgs-scene-picture", width: SIDE, height: SIDE, role: "img" });
@@ -89,6 +98,7 @@ function render({ model, el }) {
     const mine = ++number;
     const bitmap = await createImageBitmap(new Blob([bytesOf(buffers[0])], { type: "image/jpeg" }));
     if (mine !== number) return;
+    if (goal?.group === content.group && goal.index === content.index) goal = null;
     scene = content;
     image = bitmap;
     heardWord = -1;
@@ -101,8 +111,8 @@ function render({ model, el }) {
     const scale = SIDE / Math.max(image.width, image.height);
     canvas.width = Math.round(image.width * scale);
     canvas.height = Math.round(image.height * scale);
-    group.replaceChildren(...Object.keys(content.groups).map((name) => h("option", { value: name }, name)));
-    group.value = content.group;
+    if (!group.length) group.append(...Object.keys(content.groups).map((name) => h("option", { value: name }, name)));
+    group.value = (goal ?? content).group;
     place.textContent = `${content.index + 1} of ${content.groups[content.group]}`;
     note.textContent = content.note;
     things.replaceChildren(...content.objects.map((object) => {
@@ -123,7 +133,14 @@ function render({ model, el }) {
     draw();
   }
 
-  return connect(model, { scene: show, broken: brokenIn(problem) }, tearDown, box.stop);
+  return connect(model, {
+    scene: show,
+    broken: (content) => {
+      goal = null;
+      if (scene) group.value = scene.group;
+      brokenIn(problem)(content);
+    },
+  }, tearDown, box.stop, () => ++number); // a picture that is still being decoded is not shown
 }
 
 export default { render };

@@ -3,6 +3,29 @@
 const SIDE = 480, EDGE = 46; // pixels of the plot, and of the margin with its scale
 const FIRST = "#0072b2", SECOND = "#d55e00", REST = "#8a929c"; // told apart by the colour-blind, too
 
+/** Requests of one kind: one is on its way, and the newest of those made meanwhile is sent after its answer. */
+function inTurn(send) {
+  let going = null, next = null;
+  const answers = (content) => Object.entries(going).every(([name, value]) => content[name] === value);
+  const end = () => {
+    [going, next] = [next, null];
+    if (going) send(going);
+  };
+  return {
+    ask(request) {
+      if (going) next = answers(request) ? null : request;
+      else send((going = request));
+    },
+    /** Whether an answer is to what was asked last; also one that nobody here asked for, while none is awaited. */
+    isNewest(content) {
+      if (going && answers(content)) end();
+      return !going;
+    },
+    isIdle: () => !going,
+    end,
+  };
+}
+
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-systems");
   let shown = null, ranks = [[], []], chosen = null;
@@ -33,8 +56,14 @@ function render({ model, el }) {
       h("div", { class: "vgs-alone" }, ...alone.map(({ head, items }) => h("div", {}, head, items)))),
   );
 
-  const ask = () => model.send({ type: "compare", first: first.value, second: second.value, way: way.value });
-  const choose = (query) => model.send({ type: "choose", query });
+  const comparisons = inTurn((pair) => model.send({ type: "compare", ...pair }));
+  const choices = inTurn((query) => model.send({ type: "choose", ...query }));
+  const ask = () => comparisons.ask({ first: first.value, second: second.value, way: way.value });
+  function choose(query) {
+    chosen = query; // at once: an arrow key goes on from here
+    mark();
+    choices.ask({ query });
+  }
 
   const most = () => Math.max(shown.k, ...ranks[0], ...ranks[1]);
   const along = (rank) => EDGE + ((SIDE - EDGE - 12) * Math.log(rank)) / Math.log(most() || 2);
@@ -106,13 +135,15 @@ function render({ model, el }) {
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step || !ranks[0].length || event.ctrlKey || event.metaKey || event.altKey) return;
-    choose(Math.min(ranks[0].length - 1, Math.max(0, chosen === null ? 0 : chosen + step)));
+    const query = Math.min(ranks[0].length - 1, Math.max(0, chosen === null ? 0 : chosen + step));
+    if (query !== chosen) choose(query); // at an end a held key does not begin its sound again and again
     event.preventDefault();
   });
 
   const placesOf = ({ first: a, second: b }) => `rank ${a} by ${shown.first}, ${b} by ${shown.second}`;
 
   function show(content, buffers) {
+    const isFirst = shown === null, isNewest = comparisons.isNewest(content);
     shown = content;
     ranks = [0, 1].map((side) => Array.from(new Float32Array(bytesOf(buffers[side]).slice().buffer)));
     for (const [select, value, options] of [
@@ -120,8 +151,8 @@ function render({ model, el }) {
       [second, content.second, content.names.map((name) => [name, name])],
       [way, content.way, Object.entries(content.ways)],
     ]) {
-      select.replaceChildren(...options.map(([id, text]) => h("option", { value: id }, text)));
-      select.value = value;
+      if (isFirst) select.replaceChildren(...options.map(([id, text]) => h("option", { value: id }, text)));
+      if (isNewest) select.value = value; // else somebody has chosen on, and this is not yet the answer
       select.disabled = !content.names.length;
     }
     status.classList.remove("vgs-failed");
@@ -138,7 +169,7 @@ function render({ model, el }) {
       alone[side].head.textContent = name ? `${content.counts[side]} queries that only ${name} finds${listed}` : "";
       alone[side].items.replaceChildren(...items.map((item) => entry(item, buffers[next++])));
     });
-    chosen = content.chosen;
+    if (choices.isIdle()) chosen = content.chosen;
     mark();
     Object.assign(canvas.dataset, {
       first: content.first, second: content.second, way: content.way, queries: ranks[0].length,
@@ -162,6 +193,7 @@ function render({ model, el }) {
   }
 
   function showQuery(content, buffers) {
+    if (!choices.isNewest(content)) return;
     chosen = content.query;
     urls.query.splice(0).forEach((url) => URL.revokeObjectURL(url));
     urls.query.push(urlOf(buffers[0], "image/jpeg"), urlOf(buffers[1], "audio/wav"));
@@ -179,7 +211,12 @@ function render({ model, el }) {
   });
 
   const forget = () => Object.values(urls).forEach((all) => all.splice(0).forEach((url) => URL.revokeObjectURL(url)));
-  return connect(model, { systems: show, query: showQuery, broken: brokenIn(status) }, () => sound.pause(), forget, tearDown);
+  const broken = (content) => {
+    brokenIn(status)(content);
+    comparisons.end();
+    choices.end();
+  };
+  return connect(model, { systems: show, query: showQuery, broken }, () => sound.pause(), forget, tearDown);
 }
 
 export default { render };

@@ -26,11 +26,18 @@ class SystemComparison(View):
         self.handlers["compare"] = receive
         self.handlers["choose"] = lambda content, data: self.choose(int(content["query"]))
 
+    def refresh(self) -> None:
+        """Show the comparison as it is now, before it changes again."""
+        with self.controller.lock:
+            super().refresh()
+
     def compare(self, first: str, second: str, *, way: str = "speech_to_image") -> None:
         """Compare two systems by name, as the lists do; ``way``: "speech_to_image" or "image_to_speech"."""
-        self.controller.compare(first, second, way)
-        self.refresh()
+        with self.controller.lock:
+            self.controller.compare(first, second, way)
+            self.refresh()
 
     def choose(self, query: int) -> None:
         """Show a query with its picture and its caption, as a click does."""
-        self.send(*self.controller.choose(query))
+        with self.controller.lock:
+            self.send(*self.controller.choose(query))

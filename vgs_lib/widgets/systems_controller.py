@@ -61,7 +61,7 @@ class SystemComparisonController:
         self.chosen: int | None = None
         self._query = lru_cache(maxsize=64)(query)
         self._thumbnail = lru_cache(maxsize=64)(lambda number: buffers.jpeg(self._query(number).load(), longest=96))
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def compare(self, first: str, second: str, way: str) -> None:
         """Compare these two in this direction; DataError for a name or a direction that is not there."""
@@ -70,7 +70,7 @@ class SystemComparisonController:
                 raise DataError(f"there is no record of {name!r}; there are {', '.join(self.names) or 'none'}")
         if way not in WAY_LABELS:
             raise DataError(f"no direction is called {way!r}; expected {' or '.join(WAY_LABELS)}")
-        with self._lock:
+        with self.lock:
             self.first, self.second, self.way = first, second, way
 
     @property
@@ -89,19 +89,19 @@ class SystemComparisonController:
 
     def choose(self, query: int) -> tuple[dict, list[bytes]]:
         """Show a query: content with its words and ranks; buffers: its picture as JPEG, its caption as WAV."""
-        if not self.names or not 0 <= query < len(self._pair()[0]):
-            raise DataError(f"there is no query {query}; they are counted from 0")
-        with self._lock:
+        with self.lock:
+            if not self.names or not 0 <= query < len(self._pair()[0]):
+                raise DataError(f"there is no query {query}; they are counted from 0")
             picture = self._query(query)
             waveform, rate = picture.caption.load()
             self.chosen = query
-        content = {"type": "query", **self._item(query), "seconds": len(waveform) / rate}
+            content = {"type": "query", **self._item(query), "seconds": len(waveform) / rate}
         content["words"] = [_word(word) for word in picture.caption.words]
         return content, [buffers.jpeg(picture.load()), buffers.wav(waveform, rate=rate)]
 
     def message(self) -> tuple[dict, list[bytes]]:
         """The comparison; buffers: ranks of both float32 [Q], then a thumbnail for each listed query."""
-        with self._lock:
+        with self.lock:
             alone = self.found_alone()
             listed = [[self._item(query) for query in queries[: self.most]] for queries in alone]
             content = {

@@ -42,6 +42,8 @@ class TrainingController:
         study: what can be chosen and how a recipe becomes a model and its batches (``WordStudy``, ``ManifestStudy``).
         folder: of the runs, one folder each.
         on_change: called without arguments, from that thread too, after anything that is shown changed.
+
+    Whoever holds ``lock`` while it tells a `message` tells it before any later one.
     """
 
     def __init__(self, study: Study, folder: str | Path, *, on_change: Callable[[], None] = lambda: None):
@@ -53,12 +55,7 @@ class TrainingController:
         self.current: Run | None = None
         self.progress: dict[str, Any] = {}
         self._stop, self._go = threading.Event(), threading.Event()
-        self._lock, self._thread, self._last_change = threading.RLock(), None, 0.0
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """What is chosen where nobody chose anything: the study's own recipe."""
-        return default_choices(self.study)
+        self.lock, self._thread, self._last_change = threading.RLock(), None, 0.0
 
     def start(self, **chosen: Any) -> bool:
         """Begin a new run with these choices; False, with the reason in ``status``, if it cannot begin."""
@@ -108,27 +105,27 @@ class TrainingController:
 
     def _read_again(self) -> None:
         """Another controller over this folder may have trained since it was read."""
-        with self._lock:
+        with self.lock:
             if self.state not in BUSY:
                 self.shown += read_again(self.runs, self.folder)
 
     def pause(self) -> None:
         """Wait before the next step, until `proceed` or `stop`."""
-        with self._lock:
+        with self.lock:
             if self.state == "training":
                 self._go.clear()
                 self._set("paused", f"Paused after step {self.current.step}. Nothing is lost; press Continue.")
 
     def proceed(self) -> None:
         """Go on after `pause`."""
-        with self._lock:
+        with self.lock:
             if self.state == "paused":
                 self._set("training", f"Training {self.current.name}.")
                 self._go.set()
 
     def stop(self) -> None:
         """End the run with a checkpoint, or the filling of the banks after what is being computed now."""
-        with self._lock:
+        with self.lock:
             if self.state in BUSY:
                 self._stop.set()
                 self._go.set()
@@ -158,10 +155,12 @@ class TrainingController:
             raise TrainingError(f"There is no run {name!r}; there are {', '.join(self.runs) or 'none yet'}.")
         return self.runs[name]
 
-    def show(self, names: list[str]) -> None:
-        """Draw the curves of these runs only."""
-        self.shown = [name for name in self.runs if name in names]
-        self.on_change()
+    def show(self, name: str, on: bool) -> None:
+        """Draw the curves of a run, or no longer."""
+        with self.lock:
+            wanted = {*self.shown, name} if on else {*self.shown} - {name}
+            self.shown = [one for one in self.runs if one in wanted]
+            self.on_change()
 
     def close(self) -> None:
         """Stop what is being done and wait for its end."""
@@ -170,7 +169,7 @@ class TrainingController:
 
     def _begin(self, find: Callable[[], Run], check: Callable[[Run], None]) -> bool:
         """Train the run that ``find`` gives, if ``check``, asked when no other can begin it, does not raise."""
-        with self._lock, ExitStack() as undo:
+        with self.lock, ExitStack() as undo:
             if self.state in BUSY:
                 name = training() or "that was begun"  # which is just ending
                 self._say(f"The run {name} is going on; stop it before you begin another one.", failed=True)
@@ -215,7 +214,7 @@ class TrainingController:
         give_back()
         run.chance = dict(prepared.chance)
         run.create(new=run.name not in self.runs)
-        with self._lock:
+        with self.lock:
             self.runs[run.name] = self.current = run
             self.shown += [] if run.name in self.shown else [run.name]
             self.progress = {"name": "training", "done": run.step, "total": run.plan.fit.steps, "seconds_left": None}
@@ -267,7 +266,7 @@ class TrainingController:
         return not self._stop.is_set()
 
     def _set(self, state: str, sentence: str) -> None:
-        with self._lock:
+        with self.lock:
             self.state = state
             self._say(sentence, failed=state == "failed")
 
@@ -282,7 +281,7 @@ class TrainingController:
 
     def message(self) -> tuple[dict, list[bytes]]:
         """Everything that is shown, and for each run one buffer: float32 steps and values of its curves in turn."""
-        with self._lock:
+        with self.lock:
             runs, buffers = curves_of(self.runs.values())
             content = {
                 "type": "training",
@@ -291,10 +290,10 @@ class TrainingController:
                 "failed": self.failed,
                 "progress": self.progress,
                 "options": {key: list(self.study.options[key]) for key in LISTS},
-                "choices": self.choices,
+                "choices": default_choices(self.study),
                 "labels": LABELS,
                 "shown": [name for name in self.shown if name in self.runs],
                 "current": self.current.name if self.current else "",
                 "runs": runs,
             }
-        return json.loads(json.dumps(content)), buffers
+            return json.loads(json.dumps(content)), buffers
