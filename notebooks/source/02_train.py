@@ -164,7 +164,7 @@ figure = curves_figure(losses, title="Three losses, MISA, the same data and seed
 with_alt(figure, "Recall at 10 over steps for InfoNCE, SHN and the all-pairs hinge, with chance")
 
 # %% [markdown]
-# Their losses are not comparable, since each counts something else. Their recalls are: that is why validation is drawn and not the loss. Which of them is ahead after the same few steps? InfoNCE and the all-pairs hinge press on every impostor of the batch, SHN on two for each pair, each way. One run each with one seed says little about small differences; run them again with other data before you believe an order, and see in [08_losses](08_losses.ipynb) what longer runs say.
+# Their losses are not comparable, since each counts something else. Their recalls are: that is why validation is drawn and not the loss. Which of them is ahead after the same few steps? InfoNCE and the all-pairs hinge press on every impostor of the batch, SHN on two for each pair, each way. One run each with one seed says little about small differences; run them again with other data before you believe an order, and see in [08_losses](08_losses.ipynb) what longer runs say, as far as they are recorded.
 #
 # ## 5. Three similarities
 #

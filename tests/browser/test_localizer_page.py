@@ -24,10 +24,15 @@ from vgs_lib.widgets import Localizer
 localizer = Localizer(toy.ToyModel(), toy.scenes(8), toy.clips(), threshold=0.3)
 localizer
 """
-SLOW = """
-import time
+# Nothing is heard while the file GATE is there.
+GATED = """
+import pathlib, time
+def wait():
+    while pathlib.Path({gate!r}).exists():
+        time.sleep(0.05)
 hear = localizer.controller.model.embed_waveforms
-localizer.controller.model.embed_waveforms = lambda waveforms: time.sleep(2) or hear(waveforms)
+localizer.controller.model.embed_waveforms = lambda waveforms: wait() or hear(waveforms)
+localizer
 """
 
 
@@ -131,25 +136,30 @@ def test_drag_a_span_and_see_what_it_lights_up(open_notebook, toy_notebook):
         assert not page.errors
 
 
-def test_words_clicked_before_a_picture_has_answered_win(open_notebook, lab):
-    folder = str(toy.__file__).rsplit("/", 1)[0]
-    with open_notebook(lab.write("slow-localizer.ipynb", SOURCE.format(folder=folder) + SLOW + "localizer")) as page:
+def test_words_clicked_before_a_picture_has_answered_win(open_notebook, lab, tmp_path):
+    gate = tmp_path / "gate"
+    source = SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]) + GATED.format(gate=str(gate))
+    with open_notebook(lab.write("slow-localizer.ipynb", source)) as page:
         use = Page(page)
         use.choose(THREE.id)
         words = page.locator(".vgs-span .vgs-words button")
         third = THREE.caption.words[2]
+        gate.touch()
         page.locator(f'.vgs-thumb[data-id="{THREE.id}"]').click()  # the picture that is shown already
         words.nth(1).click()  # on its way while the picture is not answered
         words.nth(2).click()  # waits for that one's answer
+        gate.unlink()
         use.wait_target(third.text)
         use.wait_span(third.start, third.end)
         assert use.peak_inside(THREE.masks[third.text])
 
         other = PICTURES[0].caption.words[0]
+        gate.touch()
         page.locator(f'.vgs-thumb[data-id="{PICTURES[0].id}"]').click()
         words.nth(1).click()  # of the caption that is still shown
+        gate.unlink()
         page.wait_for_selector(f'.vgs-region .vgs-picture[data-picture="{PICTURES[0].id}"]')
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(500)  # the answer to the click
         use.wait_span(other.start, other.end)
         use.wait_target(other.text)
         assert not page.errors

@@ -23,17 +23,20 @@ from vgs_lib.widgets import Tour
 tour = Tour(toy.ToyModel(), pictures=toy.scenes(40), clips=toy.clips())
 tour
 """
-SLOW = """
-import threading, time
+BUSY = """
+import pathlib, threading, time
+def until(name):
+    while not pathlib.Path({gates!r}, name).exists():
+        time.sleep(0.05)
 speak = tour.controller.recorder.on_sound
-tour.controller.recorder.on_sound = lambda *args, **kwargs: time.sleep(2) or speak(*args, **kwargs)
+tour.controller.recorder.on_sound = lambda *args, **kwargs: until("answer") or speak(*args, **kwargs)
 def show_again():
-    for _ in range(200):
+    while not pathlib.Path({gates!r}, "end").exists():
         time.sleep(0.3)
         tour.player.refresh()
-threading.Thread(target=show_again, daemon=True).start()
+threading.Thread(target=show_again).start()
 display(tour)
-time.sleep(45)
+until("end")
 """
 
 
@@ -130,17 +133,28 @@ def test_every_wrong_input_gets_a_sentence(open_notebook, toy_notebook, tmp_path
         assert not page.errors
 
 
-def test_a_slow_kernel_that_runs_a_cell(open_notebook, lab):
-    folder = str(toy.__file__).rsplit("/", 1)[0]
-    with open_notebook(lab.write("slow-tour.ipynb", SOURCE.format(folder=folder) + SLOW)) as page:
+def test_a_slow_kernel_that_runs_a_cell(open_notebook, lab, tmp_path):
+    """The cell runs until the file "end" is there; each recording is answered once "answer" is."""
+    source = SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]) + BUSY.format(gates=str(tmp_path))
+    red = wav(np.concatenate([toy.say("red"), np.zeros(29 * toy.RATE)]).astype(np.float32))  # in several pieces
+    with open_notebook(lab.write("busy-tour.ipynb", source)) as page:
         tour = TourPage(page)
         tour.wait_ready()
         tour.upload("nothing.wav", b"")
         tour.failure("empty")
-        tour.upload("red.wav", wav(toy.say("red")))
+        page.evaluate(
+            "() => { window.said = []; const line = document.querySelector('.vgs-status');"
+            "new MutationObserver(() => said.push(line.textContent)).observe(line, { childList: true }); }"
+        )
+        tour.upload("red.wav", red)
         page.wait_for_selector('.vgs-recorder[aria-busy="true"]')
-        assert tour.status == "Reading red.wav…" and page.locator(".vgs-failed").count() == 0  # not what was before
+        assert page.evaluate("window.said") == ["Reading red.wav…"]  # not what was said before
+        (tmp_path / "answer").touch()
         tour.wait_status("Searched")
+        source = page.locator(".vgs-player audio").get_attribute("src")
+        other = wav(np.concatenate([toy.say("blue"), np.zeros(29 * toy.RATE)]).astype(np.float32))
+        tour.upload("red.wav", other)  # as long and called the same
+        page.wait_for_function("s => document.querySelector('.vgs-player audio').src !== s", arg=source)
         tour.caption(TWO.id)
         # what is shown again, as when all pictures are encoded, does not interrupt a person who listens
         page.wait_for_selector('.vgs-picture[data-playing="true"]')
@@ -151,6 +165,7 @@ def test_a_slow_kernel_that_runs_a_cell(open_notebook, lab):
         page.wait_for_function("n => document.querySelector('.vgs-picture').dataset.shown > n + 2", arg=shown)
         assert tour.data("word") == TWO.caption.words[1].text
         assert page.locator(".jp-InputArea-prompt").first.text_content() == "[*]:"  # the cell runs on
+        (tmp_path / "end").touch()
         assert not page.errors
 
 

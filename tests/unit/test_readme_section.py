@@ -33,8 +33,12 @@ def test_the_best_come_first_with_their_intervals(results):
     assert rows[1].endswith("| .250 / .750 [.710, .790] | .217 / .650 | .200 | 2.0 | 12,345 |")
     words = " ".join(text.split())
     assert f"3 of the {len(SYSTEMS)} systems have a record so far" in words
-    assert "The 3 best, of which 1 read the exact words" in words and "the runs took 10 to 10 core minutes" in words
+    assert (
+        "The 3 best, seed 0, of which 1 read the exact words" in words
+        and "the runs took 10 to 10 core minutes" in words
+    )
     assert "Of the 1 comparisons" in words and "1 come in the same order here, 0 in the other, and 0 are" in words
+    assert "hidden channels times 0.25, seeds 0, 1." in words and "that 10 minutes on 2 cores hold" in words
     assert max(map(len, text.split("| system")[0].splitlines())) <= 124
 
 
@@ -45,5 +49,9 @@ def test_the_section_is_put_between_its_comments(results, tmp_path):
         write_section(readme, results)
         assert readme.read_text() == f"before\n\n{BEGIN}\n\n{section(results)}\n\n{END}\n\nafter\n"
     readme.write_text(f"{END}\n{BEGIN}\n")
-    with pytest.raises(DataError, match=r"README\.md: expected one line"):
-        write_section(readme, results)
+    for file in (readme, tmp_path / "none" / "README.md"):
+        with pytest.raises(DataError, match=r"README\.md: expected one line"):
+            write_section(file, results)
+    (tmp_path / "systems").mkdir()
+    with pytest.raises(DataError, match="found no record of a budget"):
+        section(tmp_path)

@@ -67,8 +67,12 @@ def test_the_kernels_microphone_records_once_at_a_time(view):
         assert go_on.wait(10)
 
     view.recorder.controller.record_local = record
+    told = []
+    view.recorder.observe(lambda change: told.append(change.new), ("busy", "status"))
     view.recorder._receive(view.recorder, {"type": "local"}, [])
-    assert begun.wait(10) and view.recorder.busy
+    assert begun.wait(10) and told[0].startswith("Speak now") and told[1:] == [True]  # said while it is idle, so shown
+    view.recorder._receive(view.recorder, {"type": "clip", "id": "clip-red"}, [])
+    assert view.recorder.busy
     view.recorder._receive(view.recorder, {"type": "local"}, [])
     go_on.set()
     for thread in threading.enumerate():

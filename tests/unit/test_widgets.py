@@ -193,6 +193,15 @@ def test_the_player_sends_heat_as_bytes(tour):
     json.dumps(content)
 
 
+def test_a_sound_has_a_number_that_another_one_of_its_length_and_title_does_not_share(tour):
+    numbers = []
+    for name in ("red", "red", "blue"):
+        tour.speak(toy.say(name), toy.RATE)
+        numbers.append(tour.player.message()[0]["prompt"]["sound"])
+    tour.choose_picture(next(id_ for id_ in tour.pictures if id_ != tour.current.id))
+    assert numbers == [1, 1, 2] and tour.player.message()[0]["prompt"]["sound"] == 2
+
+
 def test_the_description_says_when_nothing_fits(tour):
     picture = next(p for p in tour.pictures.values() if "red" not in p.masks)
     tour.choose_picture(picture.id)

@@ -1,4 +1,4 @@
-"""Whether our systems come in the documents' order: published figures and records of ours, two systems at a time.
+"""Whether our systems come in the documents' order, by figures or in words: with records of ours, two at a time.
 
 Figures of different data are not comparable, but their order is. A document's order of two systems *agrees* with ours
 where the 95 % interval of our difference lies above 0, *disagrees* where it lies below, and is *undecided* otherwise.
@@ -145,11 +145,11 @@ def _over_queries(
 
 
 def orders(records: Sequence[Record]) -> list[Order]:
-    """Every order of a document of which we have two systems or more, judged by R@10 (P@10) in the ways it gives.
+    """Every order of a document of which we have two systems or more, judged by our R@10.
 
-    Compared are systems whose encoders began with the same there; zhang2020's with the same picture network.
-    tian2020's birds and flowers are not compared with scenes (:mod:`vgs_lib.benchmark.experiments` has described
-    things).
+    Orders are by the document's R@10 (P@10), in the ways it gives, or in its words, both ways. Compared are systems
+    whose encoders began with the same there; zhang2020's with the same picture network. tian2020's birds and flowers
+    are not compared with scenes (:mod:`vgs_lib.benchmark.experiments` has described things).
     """
     there = {record["system"] for record in records}
     groups: dict[tuple[str, ...], dict[str, dict[tuple[str, str], float]]] = {}

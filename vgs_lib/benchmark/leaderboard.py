@@ -70,7 +70,8 @@ def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None =
     lines = []
     for system, rows in ordered:
         twin = rows[0]["trained_as"]
-        notes = [f"the run of {twin}"] * bool(twin) + ["reads text"] * (system in readers)
+        notes = [f"the run of {twin}"] if twin else []
+        notes += ["reads text"] if system in readers else []
         cells = [f"{system} ({', '.join(notes)})" if notes else system, str(len(rows))]
         cells += [" / ".join(_cell(rows, key) for key in keys) for _, keys in columns]
         cells += [f"{rows[0]['trained_parameters']:,}", f"{_mean(rows, 'steps'):,.0f}"]

@@ -16,31 +16,38 @@ from vgs_lib.errors import DataError
 from vgs_lib.markdown import markdown_table
 from vgs_lib.recipes import SYSTEMS
 from vgs_lib.retrieval import WAYS
+from vgs_lib.safe_files import write_atomically
 
 Record = Mapping[str, Any]
 BEGIN = "<!-- systems: written by `python -m vgs_lib reproduce --tables --readme README.md` -->"
 END = "<!-- systems: end -->"
 WIDTH = 124
 BEST = 12  # systems that the README shows
-VERDICTS = {"agrees": "come in the same order here", "disagrees": "in the other", "undecided": "are undecided"}
+# What the verdicts on comparisons and on claims are called.
+ORDERED = {"agrees": "come in the same order here", "disagrees": "in the other", "undecided": "are undecided"}
+CLAIMED = {"agrees": "found here too", "disagrees": "reversed", "undecided": "undecided"}
 
 
 def write_section(readme: Path, results: Path) -> None:
     """Put the section made of the records in ``results`` between the two comments of ``readme``.
 
-    Raises :class:`DataError` where the comments are not there, each once and in order.
+    Raises :class:`DataError` where the comments are not there, each once and in order, or no records that compare.
     """
-    text = readme.read_text(encoding="utf-8")
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise DataError(f"{readme}: expected one line {BEGIN!r} and below it one line {END!r}")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    readme.write_text(f"{before}{BEGIN}\n\n{section(results)}\n\n{END}{after}", encoding="utf-8")
+    text = f"{before}{BEGIN}\n\n{section(results)}\n\n{END}{after}"
+    write_atomically(readme, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def section(results: Path) -> str:
-    """The section, of the records with the conditions that most have."""
+    """The section, of the records with the conditions that most have; :class:`DataError` where there is none."""
     records = comparable(read_records(results / "systems"))
-    first = [record for record in ranked(records) if record["seed"] == 0 and not record.get("trained_as")]
+    if not records:
+        raise DataError(f"{results / 'systems'}: found no record of a budget; 'python -m vgs_lib reproduce' makes them")
+    least = min(record["seed"] for record in records)
+    first = [record for record in ranked(records) if record["seed"] == least and not record.get("trained_as")]
     paragraphs = [_made(records, results), _ordered(records), _introduced(first[:BEST])]
     return "\n\n".join([*map(_filled, paragraphs), _best(first[:BEST])])
 
@@ -48,16 +55,19 @@ def section(results: Path) -> str:
 def _made(records: Sequence[Record], results: Path) -> str:
     have = len({record["system"] for record in records})
     minutes = [record["seconds"] / 60 for record in records]
+    conditions, seeds = records[0]["conditions"], sorted({record["seed"] for record in records})
+    given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores"
+    drawn = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     there = f"{have} of the {len(SYSTEMS)} systems have a record so far; the command goes on with the others. "
     return (
-        "Each system was given the steps that ten minutes on two cores hold, timed beforehand (the runs took "
-        f"{min(minutes):.0f} to {max(minutes):.0f} core minutes, {records[0]['machine']['processor']}), equal data, "
-        "batches, optimizer and frozen picture network, a quarter of the width, seed 0. Recall is among 1,000 test "
-        "scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` makes the records in "
-        "`results/systems` and [the whole table](results/systems.md) with the published figures and where the order "
-        f"agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that are one under these conditions "
-        "are trained once. Of the documents' comparisons (`python -m vgs_lib reproduce --experiment NAME`, one page "
-        f"each in `results`), these have records: {_experiments(results)}."
+        f"Each system was given the steps that {given} hold, timed beforehand (the runs took {min(minutes):.0f} to "
+        f"{max(minutes):.0f} core minutes, {records[0]['machine']['processor']}), equal data, batches, optimizer and "
+        f"frozen picture network, hidden channels times {conditions['scale']['width']:g}, {drawn}. Recall is among "
+        "1,000 test scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` makes the "
+        "records in `results/systems` and [the whole table](results/systems.md) with the published figures and where "
+        f"the order agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that are one under these "
+        "conditions are trained once. Of the documents' comparisons (`python -m vgs_lib reproduce --experiment NAME`, "
+        f"one page each in `results`), these have records: {_experiments(results)}."
     )
 
 
@@ -68,31 +78,28 @@ def _experiments(results: Path) -> str:
             runs = f"{len({record['system'] for record in one.records})} of {len(one.names)} runs"
             pairs = [compared(one.records, *claim, one.experiment.figure) for claim in one.experiment.claims]
             counts = Counter(pair.verdict for pair in pairs if pair)
-            told = [f"{word} {counts[verdict]}" for verdict, word in zip(VERDICTS, _CLAIMED, strict=True)]
+            told = [f"{word} {counts[verdict]}" for verdict, word in CLAIMED.items()]
             claims = f"; of {counts.total()} claims {', '.join(told)}" if counts else ""
             said.append(f"{name} ({runs}{claims})")
     return ", ".join(said) or "none"
 
 
-_CLAIMED = ("found here too", "reversed", "undecided")
-
-
 def _ordered(records: Sequence[Record]) -> str:
     pairs = [pair for order in orders(records) for pair in order.pairs]
     counts = Counter(pair.verdict for pair in pairs)
-    told = [f"{counts[verdict]} {words}" for verdict, words in VERDICTS.items()]
+    told = [f"{counts[verdict]} {words}" for verdict, words in ORDERED.items()]
     return (
         f"Of the {len(pairs)} comparisons of two systems that a document makes on one data set, in figures or in "
-        f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries; two runs count once for each row of "
-        "a document that they stand beside). The page names those that come in the other order, with the steps they "
-        "took; no run was continued to see what more time would give."
+        f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries and, where there are several, seeds; "
+        "two runs count once for each row of a document that they stand beside). The page names those that come in "
+        "the other order, with the steps they took; no run was continued to see what more time would give."
     )
 
 
 def _introduced(best: Sequence[Record]) -> str:
     reading = sum(map(reads_text, best))
     told = f", of which {reading} read the exact words instead of hearing them (*text*)" if reading else ""
-    return f"The {len(best)} best{told}:"
+    return f"The {len(best)} best, seed {best[0]['seed']}{told}:"
 
 
 def _best(records: Sequence[Record]) -> str:

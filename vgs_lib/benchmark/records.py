@@ -24,7 +24,8 @@ def read_record(file: Path) -> dict[str, Any]:
     """The record in a file; :class:`DataError` where it is none."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        row(record), reads_text(record)
+        row(record)
+        reads_text(record)
         if absent := [key for key in KEYS if key not in record]:
             raise KeyError(*absent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -19,8 +19,7 @@ def systems_page(records: Sequence[Record]) -> str:
     typical = (equal or records)[0]
     conditions, made, scale = typical["conditions"], typical["machine"], typical["conditions"]["scale"]
     intro = (
-        f"Every system was given the steps that {conditions['minutes']:g} minutes on {conditions['cores']} cores hold "
-        f"(processor time), by timing a few beforehand; {_taken(equal or records)}. All are trained on Spoken Stamps "
+        f"{_budget('system', conditions, equal or records)}. All are trained on Spoken Stamps "
         f"under equal conditions: batches of {conditions['data']['batch_size']}, hidden channels times "
         f"{scale['width']:g}, embeddings of {scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one "
         "optimizer. Recall and median rank are of 1,000 test scenes of one to four things, told by voices never "
@@ -31,7 +30,7 @@ def systems_page(records: Sequence[Record]) -> str:
     if any(map(reads_text, records)):
         intro += (
             " Systems that read text are given the exact words of the captions, where harwath2019 has a recogniser's; "
-            "they hear no voice."
+            "they hear no voice, so where they come above systems that hear, that says what exact words do."
         )
     intro += (
         " Time in which encoders were trained beforehand is not counted, and all systems see pictures through the same "
@@ -72,10 +71,7 @@ ORDERS = (
     "systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders of the "
     "document stand beside it."
 )
-REVERSALS = (
-    "The pairs that come in the other order here, decided. Those with systems that read text say what exact words do, "
-    "where the document has a recogniser's."
-)
+REVERSALS = "The pairs that come in the other order here, decided:"
 
 
 def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
@@ -85,8 +81,8 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     conditions, made = typical["conditions"], typical["machine"]
     data = "described things" if one.described else "scenes"
     setup = (
-        f"Each run trained for {conditions['minutes']:g} minutes on {conditions['cores']} cores (processor time), on "
-        f"{data} of Spoken Stamps and otherwise under the conditions of systems.md; time in which encoders were "
+        f"{_budget('run', conditions, equal or records)}. They are trained on {data} of Spoken Stamps and otherwise "
+        "under the conditions of systems.md; time in which encoders were "
         f"trained beforehand is not counted. {one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` "
         f"with {_threads(made)} of {made['processor']}, torch {made['torch']}."
     )
@@ -110,10 +106,14 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _taken(records: Sequence[Record]) -> str:
-    """What runs took of their budget, as a clause."""
+def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record]) -> str:
+    """What each run was given, and what the runs took of it, as a sentence."""
     minutes = [record["seconds"] / 60 for record in records]
-    return f"the runs took {min(minutes):.1f} to {max(minutes):.1f} core minutes"
+    return (
+        f"Every {what} was given the steps that {conditions['minutes']:g} minutes on {conditions['cores']} cores hold "
+        "(processor time), by timing a few beforehand; the runs took "
+        f"{min(minutes):.1f} to {max(minutes):.1f} core minutes"
+    )
 
 
 def _pointing(records: Sequence[Record]) -> str:

@@ -43,7 +43,9 @@ def run(chosen: argparse.Namespace) -> int:
         )
     one = experiment(chosen.experiment) if chosen.experiment else None
     if chosen.readme and not chosen.tables:
-        raise TrainingError("--readme: expected --tables with it, which train nothing")
+        raise TrainingError("--readme: expected --tables with it, which trains nothing")
+    if chosen.tables and chosen.names:
+        raise TrainingError(f"--tables: found {', '.join(chosen.names)}, expected no names: a table has all records")
     if chosen.tables:
         code = _write_tables(chosen.out, one)
         if chosen.readme:

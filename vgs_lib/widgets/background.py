@@ -51,7 +51,17 @@ class Background:
             self._thread.join(timeout)
 
 
-class InBackground:
+class ClosesViews:
+    """For widgets, before their other base: ``close`` also closes the views in them."""
+
+    def close(self) -> None:
+        """Close the widget with the views in it."""
+        for view in _inside(self):
+            view.close()
+        super().close()
+
+
+class InBackground(ClosesViews):
     """For widgets, before their other base: ``wait``, and ``close`` that stops the work first."""
 
     _background: Background | None = None  # where __init__ has failed, too
@@ -67,8 +77,6 @@ class InBackground:
         if self._background is not None:
             self._background.stop()
         self.wait()
-        for view in _inside(self):
-            view.close()
         super().close()
 
 

@@ -166,7 +166,9 @@ class PlayerController:
         self.title = ""
         self.words: tuple[Word, ...] = ()
         self.play = False
+        self.sound = 0  # counts what is heard: the same shown again keeps its number
         self.changed = False  # since the last message
+        self._heard: tuple = (np.zeros(0), "", ())
         self._jpeg = b""
 
     def show_picture(self, picture: Picture) -> None:
@@ -186,6 +188,10 @@ class PlayerController:
     ) -> None:
         """Show what a prompt finds in ``picture``; ``words`` label the sound; ``play`` starts it."""
         self.show_picture(picture)
+        waveform, *said = self._heard
+        self._heard = (prompt.waveform, title, tuple(words))
+        if said != [title, tuple(words)] or not np.array_equal(waveform, prompt.waveform):
+            self.sound += 1
         self.prompt, self.title, self.words, self.play = prompt, title, tuple(words), play
 
     def description(self) -> str:
@@ -238,6 +244,7 @@ class PlayerController:
             "duration": prompt.duration,
             "span": list(prompt.span),
             "range": list(prompt.heat_range),
+            "sound": self.sound,
             "title": self.title,
             "words": [[word.text, word.start, word.end] for word in self.words],
             "notes": [self.note(index) for index in range(len(self.words))],

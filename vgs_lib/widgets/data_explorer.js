@@ -74,6 +74,7 @@ function render({ model, el }) {
   }
 
   function showPage(content, buffers) {
+    const typing = document.activeElement === search && search.value !== state.filters.text; // not sent yet
     state = content;
     if (content.options) showOptions(content.options);
     if (JSON.stringify(asked) === JSON.stringify(content.filters)) asked = null;
@@ -82,7 +83,7 @@ function render({ model, el }) {
     category.value = filters.category.length ? JSON.stringify(filters.category) : "";
     language.value = filters.language;
     speaker.value = filters.speaker;
-    if (document.activeElement !== search) search.value = filters.text; // else it may hold what is not sent yet
+    if (!typing) search.value = filters.text;
     const old = urls;
     urls = buffers.map((buffer) => (buffer.byteLength ? urlOf(buffer, "image/jpeg") : ""));
     grid.replaceChildren(...content.items.map((item, index) =>

@@ -1,5 +1,6 @@
 """The views of ``01_data``: explorers of a data set, of front ends and of scenes, manifest maker, caption speaker."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -59,8 +60,11 @@ class DataExplorer(View):
         self.send(*self.controller.thing_message())
 
     def _play(self, listed: list[str], index: int) -> None:
+        """Play one of the recordings that the page shows; where those are of something else now, show it instead."""
         if listed == self.controller.listed:
             self.send(*self.controller.play(index))
+        else:
+            self.send(*self.controller.thing_message())
 
 
 class FrontEndExplorer(View):
@@ -78,19 +82,22 @@ class FrontEndExplorer(View):
 
     def __init__(self, clips: Sequence[Clip], *, settings: dict | None = None):
         super().__init__(FrontEndController(clips, settings=settings))
+        self._lock = threading.RLock()  # a recorder shows its sound from a thread of its own
         self.handlers["clip"] = lambda content, data: self._then(self.controller.choose, content["id"], sound=True)
         self.handlers["set"] = lambda content, data: self._then(self.controller.set, content["name"], content["value"])
         self.handlers["reset"] = lambda content, data: self._then(self.controller.reset)
 
     def show(self, waveform, rate: int, *, title: str = "recording", words=(), play: bool = False) -> str:
         """Show a sound [N] at ``rate`` Hz; fits a `Recorder`, whose status line shows what is returned or raised."""
-        self.controller.show(waveform, rate, title=title, words=words)
-        self.refresh()
+        with self._lock:
+            self.controller.show(waveform, rate, title=title, words=words)
+            self.refresh()
         return f"“{title}” is shown below."
 
     def _then(self, change: Callable, *values, sound: bool = False) -> None:
-        change(*values)
-        self.send(*self.controller.message(sound=sound))
+        with self._lock:
+            change(*values)
+            self.send(*self.controller.message(sound=sound))
 
 
 class SceneExplorer(View):

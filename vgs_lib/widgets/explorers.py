@@ -7,7 +7,7 @@ import traitlets
 
 from vgs_lib import transcripts
 from vgs_lib.memory import give_back
-from vgs_lib.widgets.background import Background, InBackground
+from vgs_lib.widgets.background import Background, ClosesViews, InBackground
 from vgs_lib.widgets.collection import Collection
 from vgs_lib.widgets.explorers_controller import (
     ImageAnnotationController,
@@ -31,7 +31,7 @@ class Ranking(View):
         self.handlers["choose"] = lambda content, data: on_choose(content["id"])
 
 
-class ImageSearch(ipywidgets.VBox):
+class ImageSearch(ClosesViews, ipywidgets.VBox):
     """Say or choose a caption and see the pictures ranked, the right ones marked.
 
     Args:

@@ -39,6 +39,7 @@ function render({ model, el }) {
         "aria-label": `Play the spoken caption of: ${item.title}`,
         title: "Play its spoken caption",
         onclick: () => {
+          note.hidden = true;
           select(item.id);
           model.send({ type: "caption", id: item.id });
         },

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import ipywidgets
 
 from vgs_lib.figures.localization import HEAT_RANGE
+from vgs_lib.widgets.background import ClosesViews
 from vgs_lib.widgets.localizer_controller import LocalizerController
 from vgs_lib.widgets.localizer_region import RegionController
 from vgs_lib.widgets.material import Clip, Picture
@@ -59,7 +60,7 @@ class _Span(SpanSelector):
         self._region.show_heat()
 
 
-class Localizer(ipywidgets.VBox):
+class Localizer(ClosesViews, ipywidgets.VBox):
     """Choose a picture and a sound, drag a span over the sound and see the region that it lights up, with its scores.
 
     The pieces (``gallery``, ``recorder``, ``span``, ``region``) can be used alone; ``controller`` knows everything.

@@ -2,8 +2,8 @@
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-manifest");
-  let busy = null; // unknown before the first message
-  const folder = h("input", { type: "text", class: "vgs-folder", placeholder: "/path/to/folder", spellcheck: "false" });
+  let busy = null, scanned = null; // unknown before the first message; the folder that Write would write to
+  const folder = h("input", { type: "text", class: "vgs-folder", placeholder: "/path/to/folder", spellcheck: "false", oninput: () => offer() });
   const check = h("button", { type: "submit", class: "vgs-button vgs-check" }, "Check");
   const stop = h("button", { type: "button", class: "vgs-button vgs-stop", hidden: true, onclick: () => model.send({ type: "stop" }) }, "Stop");
   const bar = h("progress", { class: "vgs-progress", max: 1, value: 0, hidden: true, "aria-label": "Pairs checked" });
@@ -20,7 +20,8 @@ function render({ model, el }) {
     model.send({ type: "write", validation: Number(validation.value) / 100, test: Number(test.value) / 100, by: by.value, leave_out: leave.checked }) }, "Write manifest.jsonl");
   const form = h("form", { class: "vgs-row", onsubmit: (event) => {
     event.preventDefault();
-    write.disabled = true; // until the answer: what would be written is the folder before
+    scanned = null;
+    offer();
     model.send({ type: "check", folder: folder.value });
   } }, h("label", { class: "vgs-field vgs-wide" }, h("span", {}, "Folder on the machine where Python runs"), folder), check, stop);
   el.append(
@@ -35,6 +36,11 @@ function render({ model, el }) {
         h("label", {}, leave, " leave out what has problems"), write)),
   );
 
+  /** Write is offered for the folder that stands in the field alone. */
+  function offer() {
+    write.disabled = scanned === null || folder.value.trim() !== scanned;
+  }
+
   return connect(model, {
     state: (content) => {
       const begins = busy === null || (content.busy && !busy);
@@ -42,7 +48,8 @@ function render({ model, el }) {
       busy = content.busy;
       check.disabled = content.busy;
       stop.hidden = bar.hidden = !content.busy;
-      write.disabled = content.busy || content.num_pairs === 0;
+      scanned = content.busy || content.num_pairs === 0 ? null : content.folder;
+      offer();
       bar.max = Math.max(1, content.total);
       bar.value = content.done;
       left.textContent = content.busy && content.total ? `${content.done} of ${content.total}, about ${Math.ceil(content.seconds_left)} s left` : "";

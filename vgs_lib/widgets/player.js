@@ -225,10 +225,8 @@ function render({ model, el }) {
   }
 
   /** Whether a message shows what is shown, such as the tour's after it has seen all pictures: a person listens on. */
-  function goesOn({ picture, prompt }) {
-    const same = (one, other) => JSON.stringify([one.title, one.duration, one.words]) === JSON.stringify([other.title, other.duration, other.words]);
-    return Boolean(scene?.prompt && prompt && !prompt.play && picture.id === scene.picture?.id && same(prompt, scene.prompt));
-  }
+  const goesOn = ({ picture, prompt }) =>
+    Boolean(scene?.prompt && prompt && !prompt.play && picture.id === scene.picture?.id && prompt.sound === scene.prompt.sound);
 
   let asked = null;
   async function show(content, buffers) {
@@ -240,6 +238,7 @@ function render({ model, el }) {
       scene = Object.assign(next, { loudness: scene.loudness });
       showLegend(scene.prompt);
       if (mode !== "word") status.textContent = scene.description;
+      canvas.setAttribute("aria-label", `Picture of ${scene.picture.title}. ${scene.description}`);
       canvas.dataset.shown = number;
       return draw();
     }

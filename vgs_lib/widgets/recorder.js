@@ -29,12 +29,13 @@ async function openMicrophone(onSamples) {
   const stream = await navigator.mediaDevices.getUserMedia({
     audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true },
   });
-  const context = new AudioContext();
-  const close = () => {
+  let context = null;
+  const close = async () => {
     stream.getTracks().forEach((track) => track.stop());
-    return context.close();
+    await context?.close().catch(() => {}); // what it fails with says nothing to a person
   };
   try {
+    context = new AudioContext();
     return await tapOf(stream, context, onSamples, close);
   } catch (error) {
     await close();

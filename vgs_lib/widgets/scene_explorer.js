@@ -96,9 +96,9 @@ function render({ model, el }) {
 
   async function show(content, buffers) {
     const mine = ++number;
+    if (goal?.group === content.group && goal.index === content.index) goal = null;
     const bitmap = await createImageBitmap(new Blob([bytesOf(buffers[0])], { type: "image/jpeg" }));
     if (mine !== number) return;
-    if (goal?.group === content.group && goal.index === content.index) goal = null;
     scene = content;
     image = bitmap;
     heardWord = -1;

@@ -43,7 +43,7 @@ class TrainingController:
         folder: of the runs, one folder each.
         on_change: called without arguments, from that thread too, after anything that is shown changed.
 
-    Whoever holds ``lock`` while it tells a `message` tells it before any later one.
+    A `message` is built and sent while ``lock`` is held, so that no older one follows a newer one.
     """
 
     def __init__(self, study: Study, folder: str | Path, *, on_change: Callable[[], None] = lambda: None):

@@ -77,38 +77,47 @@ class Recorder(View):
         if controller is None:
             controller = RecorderController(clips, on_sound=on_sound, max_seconds=max_seconds)
         super().__init__(controller, status=controller.status, failed=controller.failed, heading=heading)
-        receive = {
-            "recording": lambda content, data: controller.receive_bytes(bytes(data[0]), "recording"),
-            "chunk": lambda content, data: controller.receive_chunk(
-                data[0] if data else b"", content["name"], content["index"], content["total"]
-            ),
-            "clip": lambda content, data: controller.choose_clip(content["id"]),
+        self._microphone = threading.Lock()  # held while the kernel's one records
+        self.handlers |= {
+            "recording": lambda content, data: self._work(controller.receive_bytes, bytes(data[0]), "recording"),
+            "chunk": lambda content, data: self._take(data[0] if data else b"", **content),
+            "clip": lambda content, data: self._work(controller.choose_clip, content["id"]),
+            "problem": lambda content, data: self._work(controller.fail, content["sentence"]),
+            "local": lambda content, data: self._start_local(),
         }
-        for name, handler in receive.items():
-            self.handlers[name] = lambda content, data, handler=handler: self._work(handler, content, data)
-        self.handlers["problem"] = lambda content, data: self._work(lambda *_: controller.fail(content["sentence"]))
-        self.handlers["local"] = lambda content, data: self._start_local()
 
     def show_status(self) -> None:
         """Bring the controller's sentence to the browser."""
         self.status, self.failed = self.controller.status, self.controller.failed
 
-    def _work(self, handler: Callable, content=None, data=None) -> None:
+    def _work(self, answer: Callable, *values) -> None:
         self.busy = True
         try:
-            handler(content, data)
+            answer(*values)
         finally:
             self.show_status()
-            self.busy = False
+            self.busy = self._microphone.locked()
+
+    def _take(self, data: bytes, *, name: str, index: int, total: int, **_) -> None:
+        if index + 1 == total:
+            self._work(self.controller.receive_chunk, data, name, index, total)
+        else:  # nothing to answer yet: what the page says of the file stays
+            self.controller.receive_chunk(data, name, index, total)
+            self.show_status()
 
     def _start_local(self) -> None:
-        if not self.busy:  # a second recording would end the one that goes on
+        if self._microphone.acquire(blocking=False):  # a second recording would end the one that goes on
+            self.status, self.failed = "Speak now: recording 3 s on the kernel's machine.", False
             self.busy = True
             threading.Thread(target=self._record_local).start()
 
     def _record_local(self) -> None:
-        self.status, self.failed = "Speak now: recording 3 s on the kernel's machine.", False
-        self._work(lambda *_: self.controller.record_local(3.0))
+        try:
+            self.controller.record_local(3.0)
+        finally:
+            self._microphone.release()
+            self.show_status()
+            self.busy = False
 
 
 class MatchmapPlayer(View):
