@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import toy_tour as toy
-from widget_page import SLOW, data, wait
+from widget_page import GATED, SLOW, data, wait
 
 pytestmark = pytest.mark.browser
 
@@ -94,6 +94,23 @@ def test_defaults_take_back_what_waits_but_not_the_recording(with_widget):
         wait(page, ".vgs-log-mel", "rows", 20)
         assert page.locator(".vgs-code").text_content().splitlines() == ["LogMel(num_bands=20)", "Mfcc()"]
         assert knob(page, "hop_seconds").input_value() == "0.01"
+        assert not page.errors
+
+
+def test_a_change_after_the_defaults_is_made_though_it_equals_the_one_on_its_way(with_widget, tmp_path):
+    gate = tmp_path / "gate"
+    source = 'explorer = widgets.FrontEndExplorer(toy.clips())\ngated(explorer.controller, "set")\nexplorer'
+    with with_widget(GATED.format(gate=str(gate)) + source) as page:
+        wait(page, ".vgs-log-mel", "rows", 40)
+        gate.touch()
+        knob(page, "num_bands").fill("30")
+        page.locator(".vgs-reset").click()
+        knob(page, "num_bands").fill("31")
+        knob(page, "num_bands").fill("30")
+        gate.unlink()
+        knob(page, "hop_seconds").fill("0.02")  # answered after all the others
+        wait(page, ".vgs-log-mel", "frames", 51)
+        assert (data(page, ".vgs-log-mel", "rows"), knob(page, "num_bands").input_value()) == ("30", "30")
         assert not page.errors
 
 

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 import toy_tour as toy
+from widget_page import GATED
 
 from vgs_lib import localization
 from vgs_lib.data.stamps import Stamps
@@ -22,16 +23,6 @@ sys.path.insert(0, {folder!r})
 import toy_tour as toy
 from vgs_lib.widgets import Localizer
 localizer = Localizer(toy.ToyModel(), toy.scenes(8), toy.clips(), threshold=0.3)
-localizer
-"""
-# Nothing is heard while the file GATE is there.
-GATED = """
-import pathlib, time
-def wait():
-    while pathlib.Path({gate!r}).exists():
-        time.sleep(0.05)
-hear = localizer.controller.model.embed_waveforms
-localizer.controller.model.embed_waveforms = lambda waveforms: wait() or hear(waveforms)
 localizer
 """
 
@@ -139,6 +130,7 @@ def test_drag_a_span_and_see_what_it_lights_up(open_notebook, toy_notebook):
 def test_words_clicked_before_a_picture_has_answered_win(open_notebook, lab, tmp_path):
     gate = tmp_path / "gate"
     source = SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]) + GATED.format(gate=str(gate))
+    source += 'gated(localizer.controller.model, "embed_waveforms")\nlocalizer'
     with open_notebook(lab.write("slow-localizer.ipynb", source)) as page:
         use = Page(page)
         use.choose(THREE.id)
@@ -152,6 +144,15 @@ def test_words_clicked_before_a_picture_has_answered_win(open_notebook, lab, tmp
         use.wait_target(third.text)
         use.wait_span(third.start, third.end)
         assert use.peak_inside(THREE.masks[third.text])
+
+        gate.touch()
+        page.locator(f'.vgs-thumb[data-id="{THREE.id}"]').click()
+        words.nth(1).click()  # on its way
+        page.locator(f'.vgs-thumb[data-id="{THREE.id}"]').click()  # changes the span after it
+        words.nth(1).click()  # the same word again
+        gate.unlink()
+        page.wait_for_timeout(500)  # the answers to all of them
+        use.wait_target(THREE.caption.words[1].text)
 
         other = PICTURES[0].caption.words[0]
         gate.touch()

@@ -2,7 +2,7 @@
 
 import pytest
 import toy_tour as toy
-from widget_page import SLOW, data, wait
+from widget_page import GATED, data, wait
 
 pytestmark = pytest.mark.browser
 
@@ -34,22 +34,35 @@ def test_a_scene_is_outlined_and_the_word_that_is_heard_is_marked(with_widget):
         assert not page.errors
 
 
-def test_scenes_are_turned_faster_than_they_are_shown(with_widget):
+def test_scenes_are_turned_faster_than_they_are_shown(with_widget, tmp_path):
+    gate = tmp_path / "gate"
     source = """
 explorer = widgets.SceneExplorer({'toy': toy.scenes(8), 'few': toy.scenes(3, seed=3)})
-slow(explorer.controller, "choose")
+gated(explorer.controller, "choose")
 explorer"""
-    with with_widget(SLOW + source) as page:
+    with with_widget(GATED.format(gate=str(gate)) + source) as page:
         wait(page, ".vgs-scene-picture", "index", 0)
-        for _ in range(3):
+        page.evaluate("""() => {
+          const canvas = document.querySelector(".vgs-scene-picture");
+          const place = () => `${canvas.dataset.group} ${canvas.dataset.index}`;
+          window.shown = [];
+          new MutationObserver(() => window.shown.at(-1) === place() || window.shown.push(place())).observe(canvas, { attributes: true });
+        }""")
+        gate.touch()
+        for _ in range(4):
             page.locator(".vgs-next").click()
+        page.locator(".vgs-back").click()
+        gate.unlink()
         wait(page, ".vgs-scene-picture", "index", 3)
+        assert page.evaluate("window.shown") == ["toy 1", "toy 3"]  # what is wanted no more is not made
+        gate.touch()
         page.locator(".vgs-group").select_option("few")
         for _ in range(4):
             page.locator(".vgs-next").click()  # after the last of three comes the first, then the second
-        page.wait_for_selector('.vgs-scene-picture[data-group="few"][data-index="2"]')
+        gate.unlink()
         page.wait_for_selector('.vgs-scene-picture[data-group="few"][data-index="1"]')
         assert page.locator(".vgs-group").input_value() == "few"
+        assert page.evaluate("window.shown.slice(2)") == ["few 0", "few 1"]
         page.locator(".vgs-back").click()
         wait(page, ".vgs-scene-picture", "index", 0)
         assert not page.errors

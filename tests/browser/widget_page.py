@@ -1,4 +1,4 @@
-"""Notebooks of one widget on the toy world: how their cell begins, a slow kernel, and what a page says of itself."""
+"""Notebooks of one widget on the toy world: how their cell begins, slow kernels, and what a page says of itself."""
 
 START = """
 import sys
@@ -13,6 +13,17 @@ def slow(controller, *names):
     for name in names:
         do = getattr(controller, name)
         setattr(controller, name, lambda *values, do=do, **wanted: time.sleep(1) or do(*values, **wanted))
+"""
+# gated(owner, "method"): each call waits as long as the file GATE is there.
+GATED = """
+import pathlib, time
+def gated(owner, *names):
+    for name in names:
+        def wait(*values, do=getattr(owner, name), **wanted):
+            while pathlib.Path({gate!r}).exists():
+                time.sleep(0.05)
+            return do(*values, **wanted)
+        setattr(owner, name, wait)
 """
 
 

@@ -37,6 +37,37 @@ function connect(model, handlers, ...ends) {
   };
 }
 
+/**
+ * Requests to the kernel, one on its way at a time. Of those made meanwhile the newest of each key waits, in the order
+ * of their first change. answers(message, request) tells an answer from what a cell caused; without it all are answers.
+ */
+function inTurn(model, answers = () => true) {
+  const waiting = new Map();
+  let going = null; // [key, request]
+  function next() {
+    [going = null] = waiting; // the first of them
+    if (!going) return;
+    waiting.delete(going[0]);
+    model.send(going[1]);
+  }
+  return {
+    /** Also what equals the request on its way: something else may change the kernel between the two. */
+    ask(request, key = request.type) {
+      waiting.set(key, request);
+      if (!going) next();
+    },
+    /** Take a message; an answer sends the next request. Returns whether everything is answered now. */
+    answered(message) {
+      if (going && answers(message, going[1])) next();
+      return !going;
+    },
+    /** Go on: what is on its way has failed. */
+    next,
+    awaits: (key) => going?.[0] === key || waiting.has(key),
+    takeBack: (key) => waiting.delete(key),
+  };
+}
+
 /** The handler of the message "broken": the element shows its sentence as a failure. */
 const brokenIn = (element) => ({ sentence }) => {
   element.textContent = sentence;

@@ -47,10 +47,10 @@ function paintRows(context, rows, labels, name) {
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-front-end");
-  let shown = null, asked = false, listed = "", layers = [];
-  const waiting = new Map(); // the newest message of each control, in the order of their first change
+  let shown = null, listed = "", layers = [];
+  const changes = inTurn(model); // of each control the newest, under its name
 
-  const select = h("select", { class: "vgs-sounds", "aria-label": "Recording", onchange: () => ask("clip", { type: "clip", id: select.value }) });
+  const select = h("select", { class: "vgs-sounds", "aria-label": "Recording", onchange: () => changes.ask({ type: "clip", id: select.value }) });
   const reset = h("button", { type: "button", class: "vgs-button vgs-reset", onclick: defaults }, "Defaults");
   const groups = { both: h("fieldset", {}, h("legend", {}, "Both")), "log-mel": h("fieldset", {}, h("legend", {}, "Log-mel")), mfcc: h("fieldset", {}, h("legend", {}, "MFCC")) };
   const controls = new Map();
@@ -75,21 +75,9 @@ function render({ model, el }) {
       h("div", { class: "vgs-front" }, h("div", { class: "vgs-controls" }, ...Object.values(groups)), h("div", { class: "vgs-drawn" }, problem, notes, pictures, code))),
   );
 
-  /** One question at a time: while an answer is awaited, the latest change of each control is kept. */
-  function ask(key, message) {
-    waiting.set(key, message);
-    if (!asked) send();
-  }
-  function send() {
-    const [first] = waiting;
-    if (!first) return;
-    waiting.delete(first[0]);
-    asked = true;
-    model.send(first[1]);
-  }
   function defaults() {
-    for (const key of waiting.keys()) if (key !== "clip") waiting.delete(key);
-    ask("reset", { type: "reset" });
+    for (const name of controls.keys()) changes.takeBack(name);
+    changes.ask({ type: "reset" });
   }
 
   const text = (parameter, value) => {
@@ -104,7 +92,7 @@ function render({ model, el }) {
     const output = h("output", { for: id });
     const set = (value) => {
       showValue(parameter.name, value);
-      ask(parameter.name, { type: "set", name: parameter.name, value });
+      changes.ask({ type: "set", name: parameter.name, value }, parameter.name);
     };
     const input = parameter.choices.length
       ? h("select", { ...attributes, onchange: () => set(parameter.choices[input.selectedIndex]) }, ...parameter.choices.map((choice) => h("option", {}, text(parameter, choice))))
@@ -124,7 +112,7 @@ function render({ model, el }) {
   /** The list of recordings is built anew only where it changed: a person may have it open. */
   function showClips({ clips, clip, title }) {
     const none = clip ? [] : [title || "choose a recording"], list = JSON.stringify([none, clips]);
-    const chosen = waiting.has("clip") ? select.value : clip;
+    const chosen = changes.awaits("clip") ? select.value : clip;
     if (list !== listed) {
       const kinds = [...new Set(clips.map(([, , kind]) => kind))];
       const options = (kind) => clips.filter((one) => one[2] === kind).map(([id, name]) => h("option", { value: id }, name));
@@ -180,14 +168,14 @@ function render({ model, el }) {
 
   const floats = (buffer) => new Float32Array(bytesOf(buffer).slice().buffer);
   function show(content, buffers) {
-    asked = false;
+    changes.answered(content);
     let rest = buffers;
     if (content.sound) {
       if (controls.size === 0) content.parameters.forEach(control);
       showClips(content);
       rest = buffers.slice(1);
     }
-    for (const name of controls.keys()) if (!waiting.has(name)) showValue(name, content.settings[name]);
+    for (const name of controls.keys()) if (!changes.awaits(name)) showValue(name, content.settings[name]);
     problem.textContent = content.problem;
     problem.hidden = !content.problem;
     pictures.classList.toggle("vgs-stale", Boolean(content.problem));
@@ -214,15 +202,13 @@ function render({ model, el }) {
     }
     if (content.sound && content.duration > 0) box.show(content, buffers[0]);
     else drawAll(box.time());
-    send();
   }
 
   return connect(model, {
     show,
     broken: (content) => {
-      asked = false;
       brokenIn(problem)(content);
-      send();
+      changes.next();
     },
   }, tearDown, box.stop);
 }

@@ -57,8 +57,9 @@ function outline(inside, [rows, columns], { width, height }, dash) {
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-region");
-  let scene = null, image = null, colours = null, field = null, patch = null, thing = null, newest = 0, waiting = false, inFlight = false;
+  let scene = null, image = null, colours = null, field = null, patch = null, thing = null, newest = 0;
 
+  const thresholds = inTurn(model);
   const canvas = h("canvas", { class: "vgs-picture", role: "img", width: SIDE, height: SIDE, "aria-label": "No picture yet" });
   const bar = h("canvas", { class: "vgs-scale-bar", width: 256, height: 1, "aria-hidden": "true" });
   const low = h("span", {}), high = h("span", {}), value = h("output", {});
@@ -158,21 +159,16 @@ function render({ model, el }) {
     canvas.setAttribute("aria-label", canvas.dataset.title ? `Picture of ${canvas.dataset.title}. ${scene.description}` : "No picture yet");
   }
 
-  function tell() {
-    if (inFlight) return (waiting = true);
-    inFlight = true;
-    model.send({ type: "threshold", value: scene.threshold });
-  }
   function moved() {
     if (!scene) return;
     scene.threshold = Number(slider.value);
     value.textContent = scene.threshold.toFixed(3);
     draw();
-    tell();
+    thresholds.ask({ type: "threshold", value: scene.threshold });
   }
 
   function showHeat(content, buffers) {
-    const kept = waiting || inFlight ? scene?.threshold : undefined; // the slider is ahead of the kernel
+    const kept = thresholds.awaits("threshold") ? scene?.threshold : undefined; // the slider is ahead of the kernel
     scene = { ...content, ...(kept === undefined ? {} : { threshold: kept }) };
     const heat = new Float32Array(bytesOf(buffers[0]).slice().buffer), bits = bytesOf(buffers[1]);
     field = heat.length ? finer(heat, content.shape, content.size) : null;
@@ -219,22 +215,14 @@ function render({ model, el }) {
     show: later(show),
     heat: later(showHeat),
     scores: later((content) => {
-      inFlight = false;
-      if (waiting) {
-        waiting = false;
-        tell();
-      } else {
-        Object.assign(scene, content);
-        answer();
-        draw();
-      }
+      if (!thresholds.answered(content)) return;
+      Object.assign(scene, content);
+      answer();
+      draw();
     }),
     broken: ({ sentence }) => {
-      inFlight = false;
       fail(sentence);
-      if (!waiting) return;
-      waiting = false;
-      tell();
+      thresholds.next();
     },
   }, tearDown, () => newest++);
 }

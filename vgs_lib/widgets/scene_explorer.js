@@ -4,18 +4,16 @@ function render({ model, el }) {
   const tearDown = setUp(el, "vgs-scenes");
   const SIDE = 640;
   let scene = null, image = null, number = 0, heardWord = -1;
-  let goal = null; // the group and index that are on their way
+  let goal = null; // the group and index that are shown, or on their way
+  const turns = inTurn(model);
   const hidden = new Set();
 
   function choose(name, index) {
     const count = scene.groups[name];
     goal = { group: name, index: (index + count) % count };
-    model.send({ type: "choose", ...goal });
+    turns.ask({ type: "choose", ...goal });
   }
-  const turn = (by) => () => {
-    const from = goal ?? scene;
-    if (from) choose(from.group, from.index + by);
-  };
+  const turn = (by) => () => scene && choose(goal.group, goal.index + by);
   const group = h("select", { class: "vgs-group", onchange: () => choose(group.value, 0) });
   const back = h("button", { type: "button", class: "vgs-button vgs-back", onclick: turn(-1) }, "◀ Before");
   const next = h("button", { type: "button", class: "vgs-button vgs-next", onclick: turn(1) }, "Next ▶");
@@ -96,7 +94,7 @@ function render({ model, el }) {
 
   async function show(content, buffers) {
     const mine = ++number;
-    if (goal?.group === content.group && goal.index === content.index) goal = null;
+    if (turns.answered(content)) goal = { group: content.group, index: content.index };
     const bitmap = await createImageBitmap(new Blob([bytesOf(buffers[0])], { type: "image/jpeg" }));
     if (mine !== number) return;
     scene = content;
@@ -112,7 +110,7 @@ function render({ model, el }) {
     canvas.width = Math.round(image.width * scale);
     canvas.height = Math.round(image.height * scale);
     if (!group.length) group.append(...Object.keys(content.groups).map((name) => h("option", { value: name }, name)));
-    group.value = (goal ?? content).group;
+    group.value = goal.group;
     place.textContent = `${content.index + 1} of ${content.groups[content.group]}`;
     note.textContent = content.note;
     things.replaceChildren(...content.objects.map((object) => {
@@ -136,9 +134,11 @@ function render({ model, el }) {
   return connect(model, {
     scene: show,
     broken: (content) => {
-      goal = null;
-      if (scene) group.value = scene.group;
       brokenIn(problem)(content);
+      turns.next();
+      if (!scene || turns.awaits("choose")) return;
+      goal = { group: scene.group, index: scene.index };
+      group.value = goal.group;
     },
   }, tearDown, box.stop, () => ++number); // a picture that is still being decoded is not shown
 }

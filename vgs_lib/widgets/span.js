@@ -43,9 +43,10 @@ function barsOf(samples, count) {
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-span");
-  let sound = null, span = [0, 0], drag = null, waiting = false, inFlight = false;
+  let sound = null, span = [0, 0], drag = null;
   let context = null, source = null, begun = 0, timer = 0;
 
+  let spans = inTurn(model);
   const heading = h("h3", {});
   const wave = h("canvas", { class: "vgs-wave", width: 960, height: 192, tabindex: 0, role: "group", "aria-label": "Waveform" });
   const words = h("div", { class: "vgs-words", role: "group", "aria-label": "Words" });
@@ -89,11 +90,7 @@ function render({ model, el }) {
     draw();
     tell();
   }
-  function tell() {
-    if (inFlight) return (waiting = true);
-    inFlight = true;
-    model.send({ type: "span", sound: sound.number, start: span[0], end: span[1] });
-  }
+  const tell = () => spans.ask({ type: "span", sound: sound.number, start: span[0], end: span[1] });
 
   function typed(edge, input) {
     const value = input.valueAsNumber;
@@ -195,7 +192,7 @@ function render({ model, el }) {
     status.hidden = !sentence;
   }
   function show(content, buffers) {
-    const ahead = (inFlight || waiting || drag) && sound?.number === content.sound; // of the same sound, a newer span
+    const ahead = (drag || spans.awaits("span")) && sound?.number === content.sound; // of the same sound, a newer span
     stop();
     say("");
     const { duration, rate, step, least, title } = content;
@@ -203,10 +200,10 @@ function render({ model, el }) {
     const samples = Float32Array.from(whole, (value) => value / 32768);
     sound = samples.length ? { number: content.sound, duration, rate, step, least, title, samples, bars: barsOf(samples, 160), words: content.words } : null;
     if (ahead) {
-      if (!inFlight) tell();
+      if (!spans.awaits("span")) tell();
     } else {
       span = content.span;
-      inFlight = waiting = false;
+      spans = inTurn(model); // what waits is of another sound
       drag = null;
     }
     const place = (time) => `${Math.min(100, Math.max(0, (100 * time) / duration))}%`;
@@ -228,23 +225,15 @@ function render({ model, el }) {
   return connect(model, {
     show,
     span: (content) => {
-      inFlight = false;
-      if (waiting) {
-        waiting = false;
-        tell();
-      } else if (!drag && sound) {
-        const same = content.span.every((value, edge) => Math.abs(value - span[edge]) < 1e-6);
-        span = content.span;
-        if (!same) stop();
-        draw();
-      }
+      if (!spans.answered(content) || drag || !sound) return;
+      const same = content.span.every((value, edge) => Math.abs(value - span[edge]) < 1e-6);
+      span = content.span;
+      if (!same) stop();
+      draw();
     },
     broken: ({ sentence }) => {
-      inFlight = false;
       say(sentence);
-      if (!waiting) return;
-      waiting = false;
-      tell();
+      spans.next();
     },
   }, stop, () => context?.close(), stopTraits, tearDown);
 }

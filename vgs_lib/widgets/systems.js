@@ -3,28 +3,8 @@
 const SIDE = 480, EDGE = 46; // pixels of the plot, and of the margin with its scale
 const FIRST = "#0072b2", SECOND = "#d55e00", REST = "#8a929c"; // told apart by the colour-blind, too
 
-/** Requests of one kind: one is on its way, and the newest of those made meanwhile is sent after its answer. */
-function inTurn(send) {
-  let going = null, next = null;
-  const answers = (content) => Object.entries(going).every(([name, value]) => content[name] === value);
-  const end = () => {
-    [going, next] = [next, null];
-    if (going) send(going);
-  };
-  return {
-    ask(request) {
-      if (going) next = answers(request) ? null : request;
-      else send((going = request));
-    },
-    /** Whether an answer is to what was asked last; also one that nobody here asked for, while none is awaited. */
-    isNewest(content) {
-      if (going && answers(content)) end();
-      return !going;
-    },
-    isIdle: () => !going,
-    end,
-  };
-}
+/** Whether a message from the kernel has all that was asked for. */
+const hasAll = (message, { type, ...asked }) => Object.entries(asked).every(([name, value]) => message[name] === value);
 
 function render({ model, el }) {
   const tearDown = setUp(el, "vgs-systems");
@@ -56,13 +36,13 @@ function render({ model, el }) {
       h("div", { class: "vgs-alone" }, ...alone.map(({ head, items }) => h("div", {}, head, items)))),
   );
 
-  const comparisons = inTurn((pair) => model.send({ type: "compare", ...pair }));
-  const choices = inTurn((query) => model.send({ type: "choose", ...query }));
-  const ask = () => comparisons.ask({ first: first.value, second: second.value, way: way.value });
+  const comparisons = inTurn(model, hasAll), choices = inTurn(model, hasAll);
+  const ask = () => comparisons.ask({ type: "compare", first: first.value, second: second.value, way: way.value });
   function choose(query) {
+    if (query === chosen && choices.awaits("choose")) return; // the second click of a double one
     chosen = query; // at once: an arrow key goes on from here
     mark();
-    choices.ask({ query });
+    choices.ask({ type: "choose", query });
   }
 
   const most = () => Math.max(shown.k, ...ranks[0], ...ranks[1]);
@@ -143,7 +123,7 @@ function render({ model, el }) {
   const placesOf = ({ first: a, second: b }) => `rank ${a} by ${shown.first}, ${b} by ${shown.second}`;
 
   function show(content, buffers) {
-    const isFirst = shown === null, isNewest = comparisons.isNewest(content);
+    const isFirst = shown === null, isNewest = comparisons.answered(content);
     shown = content;
     ranks = [0, 1].map((side) => Array.from(new Float32Array(bytesOf(buffers[side]).slice().buffer)));
     for (const [select, value, options] of [
@@ -169,7 +149,7 @@ function render({ model, el }) {
       alone[side].head.textContent = name ? `${content.counts[side]} queries that only ${name} finds${listed}` : "";
       alone[side].items.replaceChildren(...items.map((item) => entry(item, buffers[next++])));
     });
-    if (choices.isIdle()) chosen = content.chosen;
+    if (!choices.awaits("choose")) chosen = content.chosen;
     mark();
     Object.assign(canvas.dataset, {
       first: content.first, second: content.second, way: content.way, queries: ranks[0].length,
@@ -193,7 +173,7 @@ function render({ model, el }) {
   }
 
   function showQuery(content, buffers) {
-    if (!choices.isNewest(content)) return;
+    if (!choices.answered(content)) return;
     chosen = content.query;
     urls.query.splice(0).forEach((url) => URL.revokeObjectURL(url));
     urls.query.push(urlOf(buffers[0], "image/jpeg"), urlOf(buffers[1], "audio/wav"));
@@ -213,8 +193,8 @@ function render({ model, el }) {
   const forget = () => Object.values(urls).forEach((all) => all.splice(0).forEach((url) => URL.revokeObjectURL(url)));
   const broken = (content) => {
     brokenIn(status)(content);
-    comparisons.end();
-    choices.end();
+    comparisons.next();
+    choices.next();
   };
   return connect(model, { systems: show, query: showQuery, broken }, () => sound.pause(), forget, tearDown);
 }
