@@ -130,7 +130,7 @@ chances = {size: 10 / size for size in (100, 1000, 1024)}
 check_chances(chances, (100, 1000, 1024), 10)
 
 # %% [markdown]
-# And in the document, on data of its own (the rows with *untrained* in the third column):
+# And in the document, on data of its own (the rows that say *untrained* under *begun with*):
 
 # %%
 from vgs_lib.benchmark import leaderboard
@@ -154,12 +154,12 @@ for event in fit(prepared.model, prepared.batches, plan.loss, plan.fit):
 # %% [markdown]
 # ## 3. The leaderboard
 #
-# `python -m vgs_lib reproduce` does this for every system, for ten minutes on two cores each, and then ranks 1,000 scenes told by voices that were never trained on. Each run leaves a record: its figures, its history, and the rank of every single query. These are the records that there are. S→I: speech asks for pictures. *mAP@50* is [average precision](glossary.md#average-precision) among the 50 best, *pointing* that of [04](04_localization.ipynb), empty where places are averaged away. The steps are fixed beforehand by timing a few; *core minutes* is what the run took, where 20 were aimed at. The best R@10, mean of both ways, comes first. *(the run of ...)*: under our one picture network and one optimizer the two are the same system, trained once.
+# `python -m vgs_lib reproduce` does this for every system, for ten minutes on two cores each, and then ranks 1,000 scenes told by voices that were never trained on. Each run leaves a record: its figures, its history, and the rank of every single query. These are the records that there are. S→I: speech asks for pictures. *mAP@50* is [average precision](glossary.md#average-precision) among the 50 best, *pointing* that of [04](04_localization.ipynb), empty where places are averaged away. The steps are fixed beforehand by timing a few; *core minutes* is what the run took, where 20 were aimed at. Of several seeds the mean is shown, in parentheses the smallest and the largest value. The best R@10, mean of both ways, comes first. *(the run of ...)*: under our one picture network and one optimizer the two are the same system, trained once.
 
 # %%
 from vgs_lib import paths
 from vgs_lib.benchmark.experiment_records import missing
-from vgs_lib.benchmark.paired_tables import neighbour_table, protocol_table, ranked
+from vgs_lib.benchmark.paired_tables import neighbour_table, protocol_table, ranked, untrained_table
 from vgs_lib.benchmark.records import read_records
 from vgs_lib.figures.leaderboard import cost_figure, recall_figure
 from vgs_lib.viz import with_alt
@@ -178,7 +178,7 @@ alt = "Recall at 10 of each system both ways with its interval, the best first, 
 with_alt(recall_figure(distinct, title="Systems on Spoken Stamps"), alt) if distinct else "Nothing to draw yet."
 
 # %% [markdown]
-# The lines are 95 % [intervals](glossary.md#bootstrap-interval) over queries: they say how much another set of 1,000 scenes could change the figure. They do not say how much another seed of the training could; for that, `--seeds 0 1 2` trains three runs, and the figure shows one line for each.
+# The lines are 95 % [intervals](glossary.md#bootstrap-interval) over queries: they say how much another set of 1,000 scenes could change the figure. They do not say how much another seed of the training could; for that, `--seeds 0 1 2` trains three runs. The column *seeds* says which systems have them, and the figure has a line for each.
 #
 # Equal time is not equal steps: a cheap system takes more of them. And equal time is not equal size.
 #
@@ -197,8 +197,13 @@ with_alt(cost_figure(distinct), alt) if distinct else "Nothing to draw yet."
 Markdown(protocol_table(distinct))
 
 # %% [markdown]
-# The same model reaches a higher R@10 among 100 than among 1,000 pictures. A figure without its number of candidates is no figure.
-#
+# The same model reaches a higher R@10 among 100 than among 1,000 pictures. A figure without its number of candidates is no figure. And zhang2020's systems by its own protocol, before their first step and after the last:
+
+# %%
+of_zhang = [record for record in distinct if record["system"].startswith("zhang2020")]
+Markdown(untrained_table(of_zhang) if of_zhang else "No records yet.")
+
+# %% [markdown]
 # What the documents published for these systems: other pictures, other speech, other amounts, and every row with its data named. The *order* of systems within one data set is what may be compared with ours.
 
 # %%
@@ -215,17 +220,17 @@ Markdown(leaderboard.published_table(bases))
 
 # %%
 from vgs_lib.benchmark.agreement import orders
-from vgs_lib.benchmark.agreement_tables import orders_table, reversals_table
-from vgs_lib.benchmark.records import comparable
+from vgs_lib.benchmark.agreement_tables import orders_table, pairs_table
+from vgs_lib.benchmark.records import comparable, reads_text
 
 compared = orders(comparable(records))
 Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
 
 # %% [markdown]
-# And the pairs that come out the other way round, decided. For each, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, mostly no pre-training on sounds); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps in the last column speak for the first?
+# And every pair, those that come out the other way round, decided, first. For each of these, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, mostly no pre-training on sounds); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps speak for the first? Which pairs have several seeds, so that the interval knows of them?
 
 # %%
-Markdown(reversals_table(compared, records))
+Markdown(pairs_table(compared, records))
 
 # %% [markdown]
 # ## 4. Query by query
@@ -239,7 +244,8 @@ Markdown(reversals_table(compared, records))
 # %%
 from vgs_lib.widgets import SystemComparison, scene_queries
 
-comparison = SystemComparison(distinct, scene_queries(stamps), k=found_at)
+hearing_first = sorted(distinct, key=reads_text)
+comparison = SystemComparison(hearing_first, scene_queries(stamps), k=found_at)
 comparison
 
 # %% [markdown]
@@ -294,7 +300,7 @@ check_mcnemar(mcnemar)
 Markdown(neighbour_table(distinct, k=found_at))
 
 # %% [markdown]
-# Two warnings. Forty comparisons of equal systems at p < 0.05 give about two "differences" by chance. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it.
+# Two warnings. Forty comparisons of equal systems at p < 0.05 give about two "differences" by chance. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it. (The pairs with several seeds are in section 3.)
 #
 # **Without code:** how would you design the comparison if you could train only ten runs: two systems with five seeds, or ten systems with one? What is the answer good for in each case?
 #

@@ -7,7 +7,7 @@
 #
 # **You need** [02_train](02_train.ipynb), section 3, and [07_systems](07_systems.ipynb) for the records and the paired test. **It takes** 50 minutes; the cells run in about half a minute on two cores.
 #
-# **How:** sections 1 to 4 compute; sections 5 to 8 read records of runs that took hours. Where a record is not there yet, a sentence says so and names the command.
+# **How:** sections 1 to 4 compute; sections 5 to 8 read records of runs that took hours; a sentence names the command that made them.
 
 # %% tags=["parameters"]
 batch_size = 32  # pairs in the batch whose gradients are shown
@@ -215,7 +215,7 @@ alt = "Share of the push on the hardest impostors rises with gamma"
 with_alt(gamma_figure(stretch(scores), gammas), alt)
 
 # %% [markdown]
-# With a small gamma all impostors are pressed nearly alike, the harmless ones with the others. With a large one the hardest impostor gets nearly all, and if that one is no impostor after all, a wrong lesson is learnt with full force. [09_fine_grained](09_fine_grained.ipynb) shows what that does to recall, as far as it is recorded.
+# With a small gamma all impostors are pressed nearly alike, the harmless ones with the others. With a large one the hardest impostor gets nearly all, and if that one is no impostor after all, a wrong lesson is learnt with full force. [09_fine_grained](09_fine_grained.ipynb) shows what that does to recall.
 #
 # [CMPM](glossary.md#cmpm) does not leave pairs of one class out: it *asks* for them. Row by row, $p$ is the softmax of the projections of a picture on all captions (of length 1), and $q$ gives each caption of its class an equal share. The loss is $\mathrm{KL}(p, q) = \sum_j p_j \log (p_j / (q_j + 10^{-8}))$, averaged over rows; then the same for captions.
 #
@@ -255,7 +255,7 @@ from vgs_lib.figures.leaderboard import recall_figure
 folder = Path(results) if results else paths.results_folder()
 
 # %% [markdown]
-# For each comparison, `said` tells what the document found, how ours differs, and what is not trained yet; `claims` puts each claim of the document beside our difference. The interval is over queries; with several seeds their spread is added. A claim is *undecided* where the interval contains 0.
+# For each comparison, `said` tells what the document found, how ours differs, and which command made the runs; `claims` puts each claim of the document beside our difference. The interval is over queries; with several seeds their spread is added. A claim is *undecided* where the interval contains 0.
 
 # %% [markdown]
 # **Predict first.** From the curves of section 1: which loss will learn most in a few minutes? Will three anchors beat one?
@@ -270,7 +270,7 @@ title, found = "One system, six losses", by_loss.records
 with_alt(recall_figure(found, title=title, order=by_loss.names, k=1), alt) if found else "No records yet."
 
 # %% [markdown]
-# The document's figures for the two systems of ni2018. Its claim is about R@1; look at R@10 of picture to speech, too. Then the paired test between the same two losses here, at R@1:
+# The document's figures for the two systems of ni2018. Its claim is about R@1; look at R@10 of picture to speech, too.
 
 # %%
 from vgs_lib.benchmark.leaderboard import published_table
@@ -278,8 +278,17 @@ from vgs_lib.benchmark.paired_tables import comparison
 
 Markdown(published_table(["ni2018-baseline", "ni2018-three-anchor"]))
 
+# %% [markdown]
+# Ours by the same protocol (1,024 pairs, both ways) beside the others:
+
 # %%
-Markdown(comparison(by_loss.records, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet", k=1))
+from vgs_lib.benchmark.paired_tables import protocol_table
+
+both = [protocol_table(by_loss.records, way) for way in ("speech_to_image", "image_to_speech")]
+Markdown("\n\n".join(both))
+
+# %%
+Markdown(comparison(by_loss.records, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet", k=1))  # the paired test
 
 # %%
 Markdown(by_loss.claims)
@@ -287,9 +296,9 @@ Markdown(by_loss.claims)
 # %% [markdown]
 # ni2018 reports its gain without an interval, on 1,024 queries. How wide would one be for a recall of .09? (The standard error of a share $r$ of $n$ queries is $\sqrt{r(1-r)/n}$; an interval is two of them to either side.) Does the order here agree with the document's, disagree, or allow no answer?
 #
-# ## 6. Three similarities, with and without mining
+# ## 6. Three similarities, with and without mining, from random weights and from natural sounds
 #
-# harwath2019's Table 1 crosses [SISA](glossary.md#sisa), [MISA](glossary.md#misa) and [SIMA](glossary.md#sima) with the sampled loss, and mines semi-hard impostors with SISA only. To mine with MISA or SIMA needs the whole [matchmap](glossary.md#matchmap) of every picture with every caption of the batch, which the document calls computationally impractical. Here the scores of all pairs keep their maxima and the places of these only, so that it fits.
+# harwath2019's Table 1 crosses [SISA](glossary.md#sisa), [MISA](glossary.md#misa) and [SIMA](glossary.md#sima) with the sampled loss, and mines semi-hard impostors with SISA only. All rows but one begin with natural sounds, as the systems *-sounds* do here. To mine with MISA or SIMA needs the whole [matchmap](glossary.md#matchmap) of every picture with every caption of the batch, which the document calls computationally impractical. Here the scores of all pairs keep their maxima and the places of these only, so that it fits.
 #
 # **Predict first.** The document could not afford to mine over matchmaps. Here every loss gets all scores of the batch. Does mining cost steps? Does it help MISA and SIMA as it helps SISA?
 
@@ -337,7 +346,7 @@ with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run
 #
 # ## 7. What the encoders begin with
 #
-# **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos?
+# **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos? (With videos of your own, `Conditions(pretraining=Pretraining(videos="folder"))` takes them instead.)
 
 # %%
 by_start = Recorded.read("pretraining", folder)
@@ -387,7 +396,7 @@ Markdown(by_amount.claims)
 # - What is no candidate must be minus infinity. With 0 the true pair becomes its own impostor as soon as scores are negative.
 # - Margin, temperature and gamma say the same thing in three units: what counts as a large difference of scores.
 # - Masked matching leaves the pairs of one class out, CMPM asks for them.
-# - Whether a loss is better is a question of data, time, size and seeds; the records, where there are any, say what held here, and the intervals how far.
+# - Whether a loss is better is a question of data, time, size and seeds; the records say what held here, and the intervals how far.
 #
 # ## Further reading
 #

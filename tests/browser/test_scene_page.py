@@ -46,7 +46,8 @@ explorer"""
           const canvas = document.querySelector(".vgs-scene-picture");
           const place = () => `${canvas.dataset.group} ${canvas.dataset.index}`;
           window.shown = [];
-          new MutationObserver(() => window.shown.at(-1) === place() || window.shown.push(place())).observe(canvas, { attributes: true });
+          const look = () => window.shown.at(-1) === place() || window.shown.push(place());
+          new MutationObserver(look).observe(canvas, { attributes: true });
         }""")
         gate.touch()
         for _ in range(4):

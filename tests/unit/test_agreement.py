@@ -6,7 +6,7 @@ import pytest
 from toy_records import record
 
 from vgs_lib.benchmark.agreement import Compared, compared, orders, value
-from vgs_lib.benchmark.agreement_tables import KINDS, claims_table, kind, orders_table, reversals_table
+from vgs_lib.benchmark.agreement_tables import KINDS, claims_table, kind, orders_table, pairs_table, seeds_table
 from vgs_lib.benchmark.experiments import EXPERIMENTS, experiment
 from vgs_lib.benchmark.result_pages import experiment_page, systems_page
 from vgs_lib.retrieval import WAYS
@@ -109,11 +109,43 @@ def test_the_orders_of_the_documents():
     names = ", ".join(places.systems)
     row = f"| harwath2019 | Places audio captions | natural sounds | R@10 | {names} | 3 | 1 | 1 | 0 | 1 | +0.33 |"
     assert row in text
-    assert "misa-sounds | harwath2019-sisa-sounds | S→I and I→S | -0.300" in reversals_table(orders(records), records)
-    assert "| 1 | 100, 100 |" in reversals_table(orders(records), records)
-    assert reversals_table([flickr], records) == "There is none."
+    every = pairs_table(orders(records), records)
+    lines = every.splitlines()[2:]
+    assert "misa-sounds | harwath2019-sisa-sounds | S→I and I→S | -0.300" in lines[0]  # reversals come first
+    assert [line.split("|")[-2].strip() for line in lines] == ["disagrees", "agrees", "agrees", "undecided"]
+    assert "| 1 | 100, 100 | disagrees |" in lines[0]
     page = systems_page(records)
-    assert text in page and page.index("## The order") < page.index("## Published")
+    assert text in page and every in page and page.index("## The order") < page.index("## Published")
+
+
+def test_pairs_of_several_seeds_have_a_table_of_their_own():
+    names = ("ni2018-three-anchor", "ni2018-baseline")
+    shares = dict(zip(names, (60, 20), strict=True))
+    records = [with_ranks(record(name, seed=s), shares[name] + s) for s in (0, 1, 2) for name in names]
+    (pair,) = (pair for order in orders(records) for pair in order.pairs)
+    head, _, line = seeds_table([("ni2018", "r10", pair)]).splitlines()
+    assert "seeds" in head and line.startswith("| ni2018 | ni2018-three-anchor | ni2018-baseline | R@10 | +0.400 |")
+    assert line.endswith("| 3 | agrees |")
+    once = compared(records[:2], *names)
+    assert once.seeds == 1 and seeds_table([("ni2018", "r10", once)]) == ""
+
+
+def test_the_page_says_how_further_seeds_are_made_and_shown():
+    records = [record("ni2018-baseline", seed=s) for s in (0, 1, 2)] + [record("tian2020")]
+    page = systems_page(records)
+    again = "`python -m vgs_lib reproduce` and `python -m vgs_lib reproduce ni2018-baseline --seeds 1 2`"
+    assert "Of several seeds the mean is shown" in page and again in page
+    once = systems_page([record("ni2018-baseline"), record("tian2020")])
+    assert "several seeds the mean" not in once and "Made by `python -m vgs_lib reproduce` with" in once
+
+
+def test_the_page_has_the_protocols_of_zhang2020_and_ni2018():
+    zhang = record("zhang2020-vgg19-6", r10=0.4)
+    page = systems_page([zhang, zhang | {"system": "zhang2020-vgg16-6", "trained_as": "zhang2020-vgg19-6"}])
+    table = page.split("## Untrained and trained, among 100")[1].split("##")[0]
+    assert table.count("| zhang2020-vgg") == 1 and "## Among 1,024" not in page
+    page = systems_page([record("ni2018-baseline")])
+    assert "## Untrained" not in page and page.split("## Among 1,024")[1].split("##")[0].count("| ni2018-") == 2
 
 
 def test_systems_with_random_weights_are_not_beside_rows_that_began_with_sounds():

@@ -8,7 +8,7 @@ from toy_records import record
 
 from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.benchmark.conditions import Conditions
-from vgs_lib.benchmark.paired_tables import comparison, neighbour_table, protocol_table, ranked
+from vgs_lib.benchmark.paired_tables import comparison, neighbour_table, protocol_table, ranked, untrained_table
 from vgs_lib.benchmark.records import read_records
 from vgs_lib.benchmark.reproduce import Reproduction
 from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
@@ -41,6 +41,11 @@ def test_every_protocol_has_its_figures_and_an_interval():
     assert cells[:2] == ["tian2020", "0"] and cells[2] == "0.133 / 0.200 / 0.400 (0.360 to 0.440)"
     assert cells[5] == "0.133 / 0.200 (0.100 to 0.300)"
     assert "0.300 (0.260 to 0.340)" in protocol_table(two(), "image_to_speech").splitlines()[2]
+
+
+def test_what_a_model_does_before_training_is_beside_what_it_does_after():
+    lines = untrained_table(two()).splitlines()
+    assert lines[2] == "| tian2020 | 0 | 0.01 / 0.05 / 0.11 (0.06 to 0.18) | 0.13 / 0.20 / 0.40 (0.36 to 0.44) |"
 
 
 def test_neighbours_are_compared_on_the_same_queries():

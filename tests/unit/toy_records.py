@@ -46,6 +46,7 @@ def record(
             **{kind: ways for kind in kinds},
             "ranks": {way: [float(draw.randint(1, worst)) for _ in range(queries)] for way in WAYS},
         },
+        "untrained": {way: {"r1": 0.01, "r5": 0.05, "r10": 0.11, "r10_ci": [0.06, 0.18]} for way in WAYS},
         "history": history,
         "machine": {"threads": 2, "processor": "x", "torch": "2", "device": "cpu"},
     }

@@ -36,18 +36,22 @@ def orders_table(orders: Sequence[Order]) -> str:
     return markdown_table(heads, rows)
 
 
-def reversals_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of the pairs that are decided the other way round here; a sentence where there is none."""
+def pairs_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of every pair of the orders: our difference and what it decides, reversals first."""
     steps = {record["system"]: f"{record['steps']:,}" for record in records}
-    rows = [(one, pair) for one in orders for pair in one.pairs if pair.verdict == "disagrees"]
-    if not rows:
-        return "There is none."
+    verdicts = ("disagrees", "agrees", "undecided")
+    rows = sorted(((one, pair) for one in orders for pair in one.pairs), key=lambda row: verdicts.index(row[1].verdict))
     heads = ["document", "better there", "worse there", "ways", "our R@10, difference", "95 % interval", "seeds"]
-    heads.append("steps of the two")
+    heads += ["steps of the two", "verdict"]
     ways = lambda pair: " and ".join(ARROWS[way] for way in pair.ways)
     taken = lambda pair: f"{steps[pair.better]}, {steps[pair.worse]}"
-    lines = [[one.document, pair.better, pair.worse, ways(pair), *_numbers(pair), taken(pair)] for one, pair in rows]
-    return markdown_table(heads, lines)
+    return markdown_table(
+        heads,
+        [
+            [one.document, pair.better, pair.worse, ways(pair), *_numbers(pair), taken(pair), pair.verdict]
+            for one, pair in rows
+        ],
+    )
 
 
 def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
@@ -61,6 +65,20 @@ def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
     ours = f"our difference of {NAMES[one.figure]}"
     heads = ["better there", "worse there", ours, "95 % interval", "seeds", "verdict"]
     return markdown_table(heads, [[pair.better, pair.worse, *_numbers(pair), pair.verdict] for pair in found])
+
+
+def seeds_table(pairs: Sequence[tuple[str, str, Compared]]) -> str:
+    """A Markdown table of the pairs that were trained with several seeds; "" where none was.
+
+    pairs: each with its document and the figure that is compared.
+    """
+    heads = ["document", "better there", "worse there", "figure", "our difference", "95 % interval", "seeds", "verdict"]
+    rows = [
+        [document, pair.better, pair.worse, NAMES[figure], *_numbers(pair), pair.verdict]
+        for document, figure, pair in pairs
+        if pair.seeds > 1
+    ]
+    return markdown_table(heads, rows) if rows else ""
 
 
 def _numbers(pair: Compared) -> list[str]:

@@ -70,10 +70,10 @@ class Recorded:
 
 
 def missing(records: Sequence[Mapping[str, Any]], expected: Sequence[str], command: str) -> str:
-    """A sentence: which of the systems ``expected`` have no record yet, and the command that makes them."""
+    """A sentence: which of the systems ``expected`` have no record yet, and the command that makes records."""
     there = {record["system"] for record in records}
     absent = [name for name in expected if name not in there]
     if not absent:
-        return f"All {len(expected)} have a record."
+        return f"All {len(expected)} have a record; `{command}` made them."
     named = ", ".join(absent) if len(absent) <= 8 else f"{', '.join(absent[:6])} and {len(absent) - 6} more"
     return f"{len(absent)} of {len(expected)} have no record yet: {named}. `{command}` makes them."

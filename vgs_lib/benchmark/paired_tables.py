@@ -40,6 +40,21 @@ def protocol_table(records: Sequence[Record], way: str = "speech_to_image") -> s
     return markdown_table(heads, rows)
 
 
+def untrained_table(records: Sequence[Record], way: str = "speech_to_image") -> str:
+    """A Markdown table of P@1, P@5 and P@10 of 100 scenes before and after training, as zhang2020's Table 1.
+
+    The 95 % intervals are of P@10, over queries.
+    """
+
+    def cell(found: Mapping[str, Any]) -> str:
+        low, high = found["r10_ci"]
+        return " / ".join(f"{found[name]:.2f}" for name in ("r1", "r5", "r10")) + f" ({low:.2f} to {high:.2f})"
+
+    heads = ["system", "seed", f"{ARROWS[way]} P@1 / P@5 / P@10 untrained", "trained"]
+    cells = lambda one: [cell(one["untrained"][way]), cell(one["figures"]["100 scenes"][way])]
+    return markdown_table(heads, [[one["system"], str(one["seed"]), *cells(one)] for one in ranked(records)])
+
+
 def neighbour_table(records: Sequence[Record], way: str = "speech_to_image", *, k: int = 10) -> str:
     """A Markdown table: each system against the next lower one in this direction, on the same queries.
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgs_lib.benchmark.agreement import compared, orders
+from vgs_lib.benchmark.agreement import Compared, compared, orders
+from vgs_lib.benchmark.agreement_tables import seeds_table
 from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.benchmark.experiments import EXPERIMENTS
 from vgs_lib.benchmark.paired_tables import ranked
-from vgs_lib.benchmark.records import comparable, read_records, reads_text, row
+from vgs_lib.benchmark.records import comparable, one_of_each, read_records, reads_text, row
 from vgs_lib.errors import DataError
 from vgs_lib.markdown import markdown_table
 from vgs_lib.recipes import SYSTEMS
@@ -25,6 +26,11 @@ WIDTH = 124
 BEST = 12  # systems that the README shows
 # What the verdicts on comparisons and on claims are called.
 ORDERED = {"agrees": "come in the same order here", "disagrees": "in the other", "undecided": "are undecided"}
+COMPARISONS = "What the documents compare beyond that, each made by `python -m vgs_lib reproduce --experiment NAME`:"
+REPEATED = (
+    "Trained with several seeds (the interval is over queries and seeds; a seed changes the first weights, what a loss "
+    "draws and dropout):"
+)
 CLAIMED = {"agrees": "found here too", "disagrees": "reversed", "undecided": "undecided"}
 
 
@@ -48,16 +54,21 @@ def section(results: Path) -> str:
         raise DataError(f"{results / 'systems'}: found no record of a budget; 'python -m vgs_lib reproduce' makes them")
     least = min(record["seed"] for record in records)
     first = [record for record in ranked(records) if record["seed"] == least and not record.get("trained_as")]
-    paragraphs = [_made(records, results), _ordered(records), _introduced(first[:BEST])]
-    return "\n\n".join([*map(_filled, paragraphs), _best(first[:BEST])])
+    parts = [_filled(_made(records, results)), _filled(_ordered(records))]
+    if repeated := seeds_table(_pairs(records, results)):
+        parts += [_filled(REPEATED), repeated]
+    if experiments := _experiments(results):
+        parts += [_filled(COMPARISONS), experiments]
+    return "\n\n".join([*parts, _filled(_introduced(first[:BEST])), _best(first[:BEST])])
 
 
 def _made(records: Sequence[Record], results: Path) -> str:
     have = len({record["system"] for record in records})
     minutes = [record["seconds"] / 60 for record in records]
-    conditions, seeds = records[0]["conditions"], sorted({record["seed"] for record in records})
+    conditions, least = records[0]["conditions"], min(record["seed"] for record in records)
     given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores"
-    drawn = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    more = Counter(record["system"] for record in records)
+    drawn = f"seed {least}" + (", some with further seeds" if max(more.values()) > 1 else "")
     there = f"{have} of the {len(SYSTEMS)} systems have a record so far; the command goes on with the others. "
     return (
         f"Each system was given the steps that {given} hold, timed beforehand (the runs took {min(minutes):.0f} to "
@@ -66,22 +77,35 @@ def _made(records: Sequence[Record], results: Path) -> str:
         "1,000 test scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` makes the "
         "records in `results/systems` and [the whole table](results/systems.md) with the published figures and where "
         f"the order agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that are one under these "
-        "conditions are trained once. Of the documents' comparisons (`python -m vgs_lib reproduce --experiment NAME`, "
-        f"one page each in `results`), these have records: {_experiments(results)}."
+        "conditions are trained once."
     )
 
 
 def _experiments(results: Path) -> str:
-    said = []
+    """A table of the documents' comparisons that have records, and of what became of their claims; "" without any."""
+    rows = []
     for name in EXPERIMENTS:
         if (one := Recorded.read(name, results)).records:
-            runs = f"{len({record['system'] for record in one.records})} of {len(one.names)} runs"
             pairs = [compared(one.records, *claim, one.experiment.figure) for claim in one.experiment.claims]
             counts = Counter(pair.verdict for pair in pairs if pair)
-            told = [f"{word} {counts[verdict]}" for verdict, word in CLAIMED.items()]
-            claims = f"; of {counts.total()} claims {', '.join(told)}" if counts else ""
-            said.append(f"{name} ({runs}{claims})")
-    return ", ".join(said) or "none"
+            runs = f"{len(one_of_each(one.records))} of {len(one.names)}"
+            page = f"[{name}]({results.name}/{name}.md)"
+            rows.append([page, runs, f"{counts.total()} of {len(pairs)}", *(str(counts[key]) for key in CLAIMED)])
+    heads = ["the documents' comparisons", "runs", "claims judged", *CLAIMED.values()]
+    return markdown_table(heads, rows) if rows else ""
+
+
+def _pairs(records: Sequence[Record], results: Path) -> list[tuple[str, str, Compared]]:
+    """Each two systems that a document orders, of the table and of the experiments, with the document and figure."""
+    pairs = {
+        (pair.better, pair.worse, "r10"): (one.document, "r10", pair) for one in orders(records) for pair in one.pairs
+    }
+    for name, one in EXPERIMENTS.items():
+        trained = Recorded.read(name, results).records
+        for claim in one.claims:
+            if pair := compared(trained, *claim, one.figure):
+                pairs.setdefault((*claim, one.figure), (one.source.split(",")[0], one.figure, pair))
+    return list(pairs.values())
 
 
 def _ordered(records: Sequence[Record]) -> str:
@@ -91,8 +115,8 @@ def _ordered(records: Sequence[Record]) -> str:
     return (
         f"Of the {len(pairs)} comparisons of two systems that a document makes on one data set, in figures or in "
         f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries and, where there are several, seeds; "
-        "two runs count once for each row of a document that they stand beside). The page names those that come in "
-        "the other order, with the steps they took; no run was continued to see what more time would give."
+        "two runs count once for each row of a document that they stand beside). The page has every one with its "
+        "interval and the steps that the two took; no run was continued to see what more time would give."
     )
 
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vgs_lib.benchmark.agreement import orders
-from vgs_lib.benchmark.agreement_tables import claims_table, orders_table, reversals_table
+from vgs_lib.benchmark.agreement_tables import claims_table, orders_table, pairs_table
 from vgs_lib.benchmark.attribute_benchmark import PER_CLASS
 from vgs_lib.benchmark.experiments import Experiment
 from vgs_lib.benchmark.leaderboard import published_table, table
-from vgs_lib.benchmark.records import comparable, reads_text
+from vgs_lib.benchmark.paired_tables import protocol_table, untrained_table
+from vgs_lib.benchmark.records import comparable, one_of_each, reads_text
+from vgs_lib.retrieval import WAYS
 
 Record = Mapping[str, Any]
 
@@ -24,8 +26,9 @@ def systems_page(records: Sequence[Record]) -> str:
         f"{scale['width']:g}, embeddings of {scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one "
         "optimizer. Recall and median rank are of 1,000 test scenes of one to four things, told by voices never "
         "trained on (chance R@1 .001, R@10 .010, median rank 500.5); mAP@50 is of 1,000 single names, where every "
-        f"picture of the same name is right. {_pointing(records)}The CSV beside this page has 95 % intervals. Made by "
-        f"`python -m vgs_lib reproduce` with {_threads(made)} of {made['processor']}, torch {made['torch']}."
+        f"picture of the same name is right. {_pointing(records)}The CSV beside this page has 95 % intervals of R@10. "
+        f"{_several(records)}Made by {_command(records)} with {_threads(made)} of {made['processor']}, torch "
+        f"{made['torch']}."
     )
     if any(map(reads_text, records)):
         intro += (
@@ -49,9 +52,10 @@ def systems_page(records: Sequence[Record]) -> str:
             "## The order of the systems",
             ORDERS,
             orders_table(found),
-            REVERSALS,
-            reversals_table(found, equal),
+            "Every pair:",
+            pairs_table(found, equal),
         ]
+    parts += _protocols(equal)
     theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
     bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
     systems = list(dict.fromkeys(bases))  # the published rows name what a system began with in a column
@@ -60,7 +64,8 @@ def systems_page(records: Sequence[Record]) -> str:
 
 DECIDED = (
     "Decided (it agrees or disagrees) means that the 95 % interval of our difference does not contain 0; with one seed "
-    "it is over {queries} and says nothing about another seed. Seeds change the first weights, what a loss draws and "
+    "it is over {queries} and says nothing about another seed, with several the spread of the seeds is added to it by "
+    "Student's t. Seeds change the first weights, what a loss draws and "
     "dropout, not the order of the batches."
 )
 ORDERS = (
@@ -71,7 +76,20 @@ ORDERS = (
     "systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders of the "
     "document stand beside it."
 )
-REVERSALS = "The pairs that come in the other order here, decided:"
+
+
+def _protocols(records: Sequence[Record]) -> list[str]:
+    """The protocols of zhang2020 and ni2018 for the systems of those documents, as parts of the page."""
+    trained = [record for record in records if not record.get("trained_as")]
+    of = lambda document: [record for record in trained if record["system"].startswith(document)]
+    parts = []
+    if zhang := of("zhang2020"):
+        said = "zhang2020 asks among 100 pairs, of a model before and after training; chance is .01 / .05 / .10."
+        parts += ["## Untrained and trained, among 100", said, untrained_table(zhang)]
+    if ni := of("ni2018"):
+        said = "ni2018 asks among 1,024 pairs, both ways; the other protocols are beside it."
+        parts += ["## Among 1,024", said, *(protocol_table(ni, way) for way in WAYS)]
+    return parts
 
 
 def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
@@ -83,7 +101,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     setup = (
         f"{_budget('run', conditions, equal or records)}. They are trained on {data} of Spoken Stamps and otherwise "
         "under the conditions of systems.md; time in which encoders were "
-        f"trained beforehand is not counted. {one.note} Made by `python -m vgs_lib reproduce --experiment {one.name}` "
+        f"trained beforehand is not counted. {one.note} {_several(records)}Made by {_command(records, one.name)} "
         f"with {_threads(made)} of {made['processor']}, torch {made['torch']}."
     )
     if one.described:
@@ -114,6 +132,25 @@ def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record])
         "(processor time), by timing a few beforehand; the runs took "
         f"{min(minutes):.1f} to {max(minutes):.1f} core minutes"
     )
+
+
+def _several(records: Sequence[Record]) -> str:
+    """What a table shows of systems with several seeds, as a sentence; "" where none has."""
+    if len(one_of_each(records)) == len(records):
+        return ""
+    return "Of several seeds the mean is shown, in parentheses the smallest and the largest value. "
+
+
+def _command(records: Sequence[Record], experiment: str = "") -> str:
+    """The commands that make the records: the first seed of all, then the further seeds of those that have them."""
+    command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
+    least = min(record["seed"] for record in records)
+    further = [record for record in records if record["seed"] != least]
+    if not further:
+        return f"`{command}`"
+    seeds = " ".join(str(seed) for seed in sorted({record["seed"] for record in further}))
+    names = " ".join(dict.fromkeys(record["system"] for record in further))
+    return f"`{command}` and `{command} {names} --seeds {seeds}`"
 
 
 def _pointing(records: Sequence[Record]) -> str:

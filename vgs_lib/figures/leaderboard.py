@@ -34,7 +34,8 @@ def recall_figure(records: Sequence[Record], *, title: str, order: Sequence[str]
     if order is None:
         means = {name: np.mean([_mean(r, k) for r in found]) for name, found in _by_system(records).items()}
         order = sorted(means, key=means.get, reverse=True)
-    rows = [record for name in order for record in records if record["system"] == name]
+    seeds = {name: sorted(found, key=lambda r: r["seed"]) for name, found in _by_system(records).items()}
+    rows = [record for name in order for record in seeds.get(name, [])]
     figure = Figure(figsize=(8, 1.3 + 0.27 * len(rows)), dpi=72, layout="constrained")
     axes = figure.add_subplot()
     for number, way in enumerate(WAYS):
@@ -45,8 +46,8 @@ def recall_figure(records: Sequence[Record], *, title: str, order: Sequence[str]
         style = {"color": COLOURS[number], "marker": _MARKS[number], "markersize": 5, "capsize": 3, "linestyle": "none"}
         axes.errorbar(values, at, xerr=sides, label=WAY_LABELS[way], **style)
     axes.axvline(k / 1000, color="0.4", linestyle="--", label=f"chance ({k / 1000:g})")
-    several = len(rows) > len({record["system"] for record in rows})
-    names = [f"{r['system']}, seed {r['seed']}" if several else r["system"] for r in rows]
+    label = lambda r: f"{r['system']}, seed {r['seed']}" if len(seeds[r["system"]]) > 1 else r["system"]
+    names = [label(record) for record in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=8)
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=f"recall at {k} among 1,000 scenes (share)", title=title)
     axes.set_xlim(left=0)
@@ -113,7 +114,7 @@ def terms_figure(records: Sequence[Record], terms: Sequence[str] = ("sampled", "
             axes.axvline(begin, color="0.6", linestyle=":", label="scenes begin")
         axes.set(xlabel="step", ylim=(0, None))
         minutes = record["conditions"]["minutes"]
-        axes.set_title(f"{record['system']}, seed {record['seed']}, {minutes:g} min", fontsize=9)
+        axes.set_title(f"{record['system']}\nseed {record['seed']}, {minutes:g} min", fontsize=8)
         axes.legend(fontsize=8)
     figure.axes[0].set_ylabel("term of the loss (sum over a batch)")
     return figure
