@@ -213,3 +213,19 @@ def test_a_conv_map_may_normalise_the_channels_it_reads():
     standardised = (maps[0] - maps[0].mean((0, 2, 3), keepdim=True)) / maps[0].std((0, 2, 3), keepdim=True)
     torch.testing.assert_close(normed.project(maps), plain.project((standardised,)), atol=0.02, rtol=0.02)
     assert plain.project(maps).abs().mean() > 20 * normed.project(maps).abs().mean()
+
+
+def test_a_vision_transformer_sees_for_either_encoder():
+    """DINOv2 as a frozen backbone: only what is put on it is trained, and the map has a place for each patch."""
+    name = "vit_small_patch14_dinov2"
+    torch.manual_seed(0)
+    encoders = [
+        ConvMap(backbone=name, dim=8, pretrained=False, frozen=True),
+        TimmPyramid(name=name, strides=(14,), dim=8, out_stride=14, weights=None, frozen=True),
+    ]
+    for encoder in encoders:
+        found = encoder.train()(pictures(2, 56, 70))
+        found.square().mean().backward()
+        assert found.shape == (2, 8, 4, 5) and encoder.stride == 14
+        trained = {name for name, value in encoder.named_parameters() if value.grad is not None}
+        assert trained and not any(name.startswith("backbone") for name in trained)
