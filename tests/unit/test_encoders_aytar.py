@@ -1,9 +1,12 @@
-"""The networks of aytar2017: sizes, loops, one vector whatever the padding, upper layers shared by modalities."""
+"""The networks of aytar2017: sizes, loops, one vector whatever the padding, upper layers shared by modalities, which
+learn from a teacher.
+"""
 
 import pytest
 import torch
 from torch.nn import functional
 
+from vgs_lib.embedding_losses import model_transfer
 from vgs_lib.encoders import PooledPictures
 from vgs_lib.encoders.aytar import SharedTrunk, SoundNet, TextNet
 from vgs_lib.front_ends import LogMel
@@ -102,6 +105,51 @@ def test_text_net_alone_and_in_a_batch(text):
     torch.testing.assert_close(found[1:2], x)
     assert text.embedding.take_vectors({"owl": torch.zeros(15)}) == 1
     assert not torch.allclose(text(features, lengths)[0][1], found[1])
+
+
+def test_text_never_reads_padding(text):
+    features, lengths = text.front_end(["a red owl and a kettle", "a red owl", "owl"])
+    found, _ = text(features, lengths)
+    wider = torch.full((3, 1, 9), 6.0)  # "kettle" wherever no word is
+    for row, length in enumerate(lengths):
+        wider[row, :, :length] = features[row, :, :length]
+    junk, new = text(wider, lengths)
+    torch.testing.assert_close(junk, found)
+    assert new.tolist() == [1, 1, 1]
+    junk[1:].square().sum().backward()  # of the texts without a kettle
+    gradient = text.embedding.weight.grad.abs().sum(dim=1)
+    assert gradient[6] == 0 and gradient[[2, 3, 4]].min() > 0
+
+
+def test_sound_and_text_learn_from_a_teacher_through_the_shared_layers(sound, text):
+    """Model transfer: both modalities are to give the class probabilities of their pairs' pictures."""
+    generator = torch.Generator().manual_seed(1)
+    teacher = (2 * torch.randn(4, 10, generator=generator, dtype=torch.float64)).softmax(dim=1)
+    trunk = SharedTrunk(6, width=1 / 128, num_classes=10).double()
+    parts = torch.nn.ModuleDict({"sound": sound, "text": text, "trunk": trunk})
+    heard = -80 * torch.rand(4, 40, 30, generator=generator, dtype=torch.float64), torch.tensor([30, 12, 25, 19])
+    read = text.front_end(["a red owl", "a kettle", "a red kettle and an owl", "owl"])
+
+    def transfers():
+        vectors = {"sound": sound(*heard)[0], "text": text(*read)[0]}
+        return {name: model_transfer(teacher, trunk(vector)[1]) for name, vector in vectors.items()}
+
+    def step():
+        optimizer.zero_grad()
+        losses = transfers()
+        sum(losses.values()).backward()
+        optimizer.step()
+        return {name: loss.item() for name, loss in losses.items()}
+
+    before = {name: value.detach().clone() for name, value in parts.named_parameters()}
+    optimizer = torch.optim.SGD(parts.parameters(), lr=1e-2)
+    first, second = step(), step()
+    assert sum(second.values()) < sum(first.values())
+    assert all(not torch.equal(value, before[name]) for name, value in parts.named_parameters())
+    optimizer = torch.optim.Adam(parts.parameters(), lr=1e-2)
+    for _ in range(100):
+        last = step()
+    assert all(0 <= last[name] < 0.1 * first[name] for name in first)
 
 
 def test_modalities_share_the_upper_layers(sound, text):

@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-from tiny_training import losses_of, make_model, start
+from tiny_training import TinyBatches, losses_of, make_model, start
 
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import SYSTEMS
-from vgs_lib.training import FitSettings, StepEvent
+from vgs_lib.training import FitSettings, StepEvent, fit
 from vgs_lib.training.state import learning_rate_factor, make_optimizer
 
 
@@ -198,15 +198,32 @@ def test_what_is_not_used_is_no_part_of_a_run():
     assert cyclic.keys() == (first - {"steps"}) | {"optimizer", "lowest_learning_rate", "cycle_steps"}
 
 
+RATES = {  # harwath2019, section 4.6; ni2018 in its introduction; zhang2020, section 2.5; tian2020, section 5.2.2; code
+    **dict.fromkeys((name for name in SYSTEMS if name.startswith("harwath2019")), 1e-3),
+    **{f"harwath2019-{name}-sounds": 3e-2 for name in ("sisa", "misa", "sima", "sisa-shn")},
+    "harwath2019-sisa-shn-imagenet": 1e-2,
+    **dict.fromkeys((name for name in SYSTEMS if name.startswith("ni2018")), 2.5e-4),
+    **dict.fromkeys((name for name in SYSTEMS if name.startswith(("zhang2020", "tian2020"))), 1e-4),
+    **dict.fromkeys(("chrupala2017", "scharenborg2020", "merkx2019"), 2e-4),
+}
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_system_has_the_optimizer_and_the_rates_of_its_document(name):
-    """The values are in test_systems; here they become an optimizer, and rates that never exceed the document's."""
-    settings = SYSTEMS[name].fit
-    made = make_optimizer(make_model(), settings)
-    assert type(made) is (torch.optim.SGD if name.startswith("harwath2019") else torch.optim.Adam)
-    assert made.defaults["lr"] == settings.learning_rate
+    """The first step of a value whose gradient is 3, which Adam divides by its size; the highest rate of the run."""
+    settings, model = SYSTEMS[name].fit, make_model().double()
+    optimizer = torch.optim.SGD if name.startswith("harwath2019") else torch.optim.Adam
+    assert type(make_optimizer(model, settings)) is optimizer
+    before = model.logit_scale.item()
+    loss = lambda model, batch, step, generator: (3.0 * model.logit_scale, {})
+    list(fit(model, TinyBatches(), loss, dataclasses.replace(settings, steps=1, device="cpu")))
+    first = 1e-6 if name == "merkx2019" else RATES[name]  # its rate goes up from there and down again
+    size = 3.0 if optimizer is torch.optim.SGD else 1.0
+    assert before - model.logit_scale.item() == pytest.approx(size * first, rel=1e-6)
     every = max(1, settings.steps // 97)
-    assert all(0 < learning_rate_factor(step, settings) <= 1 for step in range(0, settings.steps, every))
+    steps = {*range(0, settings.steps, every), settings.cycle_steps // 2}
+    assert max(settings.learning_rate * learning_rate_factor(step, settings) for step in steps) == RATES[name]
+    assert min(learning_rate_factor(step, settings) for step in steps) > 0
 
 
 def test_gradients_are_clipped():

@@ -1,4 +1,8 @@
-"""What the documents published of their systems, on data of their own: ``published.csv`` as objects."""
+"""What the documents published of their systems, on data of their own: ``published.csv`` as objects.
+
+A row names the base system, whatever its encoders began with: harwath2019's rows from natural sounds, ImageNet and
+AudioSet stand under the recipe that begins from random weights, and ``initialisation`` tells them apart.
+"""
 
 import csv
 from dataclasses import dataclass
