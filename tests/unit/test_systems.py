@@ -9,7 +9,7 @@ import torch
 from vgs_lib import recipes
 from vgs_lib.errors import TrainingError
 from vgs_lib.losses import all_pairs_hinge
-from vgs_lib.recipes import SYSTEMS, Scale, recipe, scaled
+from vgs_lib.recipes import SYSTEMS, Part, Scale, recipe, scaled
 from vgs_lib.recipes.building import AUDIO_ENCODERS
 from vgs_lib.recipes.published import published
 from vgs_lib.training import fit
@@ -181,6 +181,25 @@ def test_a_scale_changes_size_and_nothing_else():
     twice = scaled(scaled(system, Scale(width=0.5, frames=300)), Scale(width=0.5, frames=200))
     assert twice.audio.options["width"] == 0.25
     assert twice.audio.options["front_end"] == {"name": "tian2020", "max_frames": 200}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_width_makes_a_system_smaller_and_its_embeddings_no_shorter(name):
+    sizes = []
+    for plan in (recipe(name), scaled(recipe(name), Scale(width=0.25))):
+        random = {**plan.image.options, "pretrained": False}
+        audio = {**plan.audio.options, **({"vocabulary": ["a"]} if plan.audio.name == "text" else {})}
+        plan = dataclasses.replace(
+            plan, image=Part(plan.image.name, random), audio=Part(plan.audio.name, audio), num_classes=4
+        )
+        with torch.device("meta"):
+            model = recipes.build_model(plan)
+        encoders = (model.image_encoder, model.audio_encoder)
+        sizes.append([model.image_encoder.dim, *(sum(p.numel() for p in encoder.parameters()) for encoder in encoders)])
+    (dim, picture, speech), (dim_, picture_, speech_) = sizes
+    assert dim_ == dim and speech_ < speech
+    trained_from_nothing = recipe(name).image.options.get("pretrained") is False
+    assert (picture_ < picture / 8) if trained_from_nothing else picture_ == picture
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"width": 9}, {"dim": 0}, {"frames": 0}])

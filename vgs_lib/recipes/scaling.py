@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes.recipe import Part, Recipe
 
+DIM = 1024  # embedding size where a recipe names none
 PRETRAINED = ("whisper", "torchaudio")  # their hidden sizes are given
 
 
@@ -12,7 +13,8 @@ PRETRAINED = ("whisper", "torchaudio")  # their hidden sizes are given
 class Scale:
     """How large a system is built.
 
-    width: share of the hidden channels of the speech side; the picture side stands on its backbone.
+    width: share of the hidden channels of the speech side, and of a picture network that begins with random weights;
+        other picture networks have the channels of their weights.
     dim: embedding size; None leaves the document's.
     frames: most input frames of a caption, the rest is cut off, in place of the document's limit; None leaves that, as
         does a speech side with a front end of its own.
@@ -36,11 +38,17 @@ class Scale:
 def scaled(recipe: Recipe, scale: Scale) -> Recipe:
     """``recipe`` at another size; data, loss, similarity and schedule stay."""
     image, audio = recipe.image.options, recipe.audio.options
-    sized = {} if scale.dim is None else {"dim": scale.dim}
+    if scale.dim is not None:
+        sized = {"dim": scale.dim}
+    else:  # a narrow encoder has a smaller one by itself
+        sized = {"dim": image.get("dim", DIM)} if scale.width != 1.0 else {}
+    trained = image.get("pretrained") is False and not image.get("frozen", False)
     if scale.pictures is not None and "backbone" in image:
         image = {**image, "backbone": scale.pictures, "frozen": True, "pretrained": True, "batch_norm": True}
         if "attention" in image:  # in a frozen backbone its place is told by which maps there are
             image["strides"] = [16, 32]
+    elif "backbone" in image and trained and scale.width != 1.0:
+        image = {**image, "width": scale.width * image.get("width", 1.0)}
     if recipe.audio.name not in PRETRAINED and scale.width != 1.0:
         audio = {**audio, "width": scale.width * audio.get("width", 1.0)}
     if scale.frames is not None and "front_end" in audio:
