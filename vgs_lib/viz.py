@@ -100,7 +100,7 @@ def _draw_waveform(axes, prompt: Prompt) -> None:
 
 
 def figure_png(figure: Figure, *, colours: int | None = None) -> bytes:
-    """A figure as PNG bytes; of so many ``colours``, a figure without photographs takes a third of the bytes."""
+    """A figure as PNG bytes; reduced to ``colours``, if given: without photographs about a third of the bytes."""
     drawn, data = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     if colours is None:

@@ -71,7 +71,7 @@ print(f"The hottest place lies inside what was named ({clip.title}):", bool(insi
 
 # %%
 figure = prompt_figure(prompt, picture.load(), title=f"A person says: {clip.title}")
-with_alt(figure, f"The place of {clip.title} is lit in a picture of {picture.title}")
+with_alt(figure, f"The place of {clip.title} is lit in a picture of {picture.title}", photo=True)
 
 # %% [markdown]
 # ## 3. Your turn

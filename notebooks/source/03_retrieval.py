@@ -193,7 +193,7 @@ from vgs_lib.retrieval import worst
 for mistake in worst(collection.scores, 2, collection.right):
     said = collection.captions[mistake.query].title
     alt = f"Words of the caption {said} and how much each spoke for the wrong picture"
-    display(with_alt(mistake_plot(collection, mistake), alt))
+    display(with_alt(mistake_plot(collection, mistake), alt, photo=True))
 
 # %% [markdown]
 # Gold bars are the words that misled, blue ones those that spoke for the truth. Look for these reasons: a word drowned in noise or cut by reverberation; a carrier phrase such as *next to*, which names nothing but has moments that count as much as any; a thing that is tiny in the true picture; and a picture full of objects, where some place fits almost any sound. The maximum over places is generous to crowded pictures.

@@ -202,7 +202,7 @@ from vgs_lib.viz import with_alt
 names = [getattr(word_of(component, scene.words), "text", "no word") for component in found]
 labels = {"names": names, "words": scene.words, "title": "Components"}
 figure = components_figure(scene.picture, scene.waveform, found, **labels)
-with_alt(figure, "Components on picture and spectrogram. " + sentence)
+with_alt(figure, "Components on picture and spectrogram. " + sentence, photo=True)
 
 # %% [markdown]
 # The names in the legend come from the truth of the data set, only to judge the result. With the settings above, three components are right, and number 4 is a mistake: a part of the frog lights up early in *a huge dump truck*, before the truck does.

@@ -223,14 +223,15 @@ from vgs_lib.benchmark.agreement import orders
 from vgs_lib.benchmark.agreement_tables import orders_table, pairs_table
 from vgs_lib.benchmark.records import comparable, reads_text
 
-compared = orders(comparable(records))
+equal = comparable(records)
+compared = orders(equal)
 Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
 
 # %% [markdown]
-# And every pair, those that come out the other way round, decided, first. For each of these, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, mostly no pre-training on sounds); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps speak for the first? Which pairs have several seeds, so that the interval knows of them?
+# Now every pair. Those that are decided in the other order come first. For each of these, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, eighty sounds in the place of two million videos); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps speak for the first? Which pairs have several seeds, so that the interval knows of them?
 
 # %%
-Markdown(pairs_table(compared, records))
+Markdown(pairs_table(compared, equal) if compared else "There is none yet.")
 
 # %% [markdown]
 # ## 4. Query by query
@@ -239,7 +240,7 @@ Markdown(pairs_table(compared, records))
 #
 # 1. Click a query of a list, look at its picture and listen. What was hard about it: a tiny thing, a voice, the noise? (The records keep ranks and not which picture stood first, so this is a guess.)
 # 2. The arrow keys go from query to query when the plot has the focus.
-# 3. Compare a system with its nearest relative, then with one of another document. Where is the cloud narrower?
+# 3. The lists begin with the systems that hear; those that read text come last. Compare a system with its nearest relative, then with one of another document. Where is the cloud narrower?
 
 # %%
 from vgs_lib.widgets import SystemComparison, scene_queries

@@ -7,7 +7,7 @@
 #
 # **You need** [02_train](02_train.ipynb), section 3, and [07_systems](07_systems.ipynb) for the records and the paired test. **It takes** 50 minutes; the cells run in about half a minute on two cores.
 #
-# **How:** sections 1 to 4 compute; sections 5 to 8 read records of runs that took hours; a sentence names the command that made them.
+# **How:** sections 1 to 4 compute; sections 5 to 8 read records of runs that took hours; a sentence names the command that makes them.
 
 # %% tags=["parameters"]
 batch_size = 32  # pairs in the batch whose gradients are shown
@@ -255,7 +255,7 @@ from vgs_lib.figures.leaderboard import recall_figure
 folder = Path(results) if results else paths.results_folder()
 
 # %% [markdown]
-# For each comparison, `said` tells what the document found, how ours differs, and which command made the runs; `claims` puts each claim of the document beside our difference. The interval is over queries; with several seeds their spread is added. A claim is *undecided* where the interval contains 0.
+# For each comparison, `said` tells what the document found, how ours differs, and the command that makes the runs; `claims` puts each claim of the document beside our difference. The interval is over queries; with several seeds their spread is added. A claim is *undecided* where the interval contains 0.
 
 # %% [markdown]
 # **Predict first.** From the curves of section 1: which loss will learn most in a few minutes? Will three anchors beat one?
@@ -274,7 +274,7 @@ with_alt(recall_figure(found, title=title, order=by_loss.names, k=1), alt) if fo
 
 # %%
 from vgs_lib.benchmark.leaderboard import published_table
-from vgs_lib.benchmark.paired_tables import comparison
+from vgs_lib.benchmark.paired_tables import comparison, protocol_table
 
 Markdown(published_table(["ni2018-baseline", "ni2018-three-anchor"]))
 
@@ -282,13 +282,14 @@ Markdown(published_table(["ni2018-baseline", "ni2018-three-anchor"]))
 # Ours by the same protocol (1,024 pairs, both ways) beside the others:
 
 # %%
-from vgs_lib.benchmark.paired_tables import protocol_table
-
 both = [protocol_table(by_loss.records, way) for way in ("speech_to_image", "image_to_speech")]
-Markdown("\n\n".join(both))
+Markdown("\n\n".join(both) if by_loss.records else "No records yet.")
+
+# %% [markdown]
+# The paired test between the same two losses here, at R@1:
 
 # %%
-Markdown(comparison(by_loss.records, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet", k=1))  # the paired test
+Markdown(comparison(by_loss.records, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet", k=1))
 
 # %%
 Markdown(by_loss.claims)
@@ -296,9 +297,9 @@ Markdown(by_loss.claims)
 # %% [markdown]
 # ni2018 reports its gain without an interval, on 1,024 queries. How wide would one be for a recall of .09? (The standard error of a share $r$ of $n$ queries is $\sqrt{r(1-r)/n}$; an interval is two of them to either side.) Does the order here agree with the document's, disagree, or allow no answer?
 #
-# ## 6. Three similarities, with and without mining, from random weights and from natural sounds
+# ## 6. Three similarities, with and without mining
 #
-# harwath2019's Table 1 crosses [SISA](glossary.md#sisa), [MISA](glossary.md#misa) and [SIMA](glossary.md#sima) with the sampled loss, and mines semi-hard impostors with SISA only. All rows but one begin with natural sounds, as the systems *-sounds* do here. To mine with MISA or SIMA needs the whole [matchmap](glossary.md#matchmap) of every picture with every caption of the batch, which the document calls computationally impractical. Here the scores of all pairs keep their maxima and the places of these only, so that it fits.
+# harwath2019's Table 1 crosses [SISA](glossary.md#sisa), [MISA](glossary.md#misa) and [SIMA](glossary.md#sima) with the sampled loss, and mines semi-hard impostors with SISA only. All rows but one begin with natural sounds, as the systems *-sounds* do here; the pictures are seen through one network trained on ImageNet by all. To mine with MISA or SIMA needs the whole [matchmap](glossary.md#matchmap) of every picture with every caption of the batch, which the document calls computationally impractical. Here the scores of all pairs keep their maxima and the places of these only, so that it fits.
 #
 # **Predict first.** The document could not afford to mine over matchmaps. Here every loss gets all scores of the batch. Does mining cost steps? Does it help MISA and SIMA as it helps SISA?
 
@@ -307,8 +308,8 @@ by_similarity = Recorded.read("similarities", folder)
 Markdown(by_similarity.said + "\n\n" + by_similarity.table)
 
 # %%
-alt = "Recall at 10 of three similarities with sampled and mined impostors, with intervals"
-title, found = "Similarity and mining", by_similarity.records
+alt = "Recall at 10 by similarity, by sampled or mined impostors and by the start of the speech side, with intervals"
+title, found = "Similarity, mining and start", by_similarity.records
 with_alt(recall_figure(found, title=title, order=by_similarity.names), alt) if found else "No records yet."
 
 # %%
@@ -324,7 +325,7 @@ Markdown(comparison(by_similarity.records, "harwath2019-sisa-shn", "harwath2019-
 Markdown(comparison(by_similarity.records, "harwath2019-misa-shn", "harwath2019-sisa-shn"))
 
 # %% [markdown]
-# Compare the steps of the two rows with MISA: did mining cost any? And compare the order of the similarities among sampled impostors with that among mined ones: is it the same?
+# Compare the steps of `harwath2019-misa` and `harwath2019-misa-shn`: did mining cost any? And compare, without *-sounds*, the order of the similarities among sampled impostors with that among mined ones: is it the same?
 #
 # ### The two terms over the steps
 #

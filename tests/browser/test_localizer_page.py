@@ -145,13 +145,14 @@ def test_words_clicked_before_a_picture_has_answered_win(open_notebook, lab, tmp
         use.wait_span(third.start, third.end)
         assert use.peak_inside(THREE.masks[third.text])
 
+        shown = int(use.value("shown"))
         gate.touch()
         page.locator(f'.vgs-thumb[data-id="{THREE.id}"]').click()
         words.nth(1).click()  # on its way
         page.locator(f'.vgs-thumb[data-id="{THREE.id}"]').click()  # changes the span after it
         words.nth(1).click()  # the same word again
         gate.unlink()
-        page.wait_for_timeout(500)  # the answers to all of them
+        page.wait_for_selector(f'.vgs-region .vgs-picture[data-shown="{shown + 2}"]')  # both pictures are answered
         use.wait_target(THREE.caption.words[1].text)
 
         other = PICTURES[0].caption.words[0]

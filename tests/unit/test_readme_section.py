@@ -62,8 +62,22 @@ def test_what_became_of_the_claims_of_an_experiment(results):
         one["figures"]["ranks"] = {way: [1.0] * found + [40.0] * (12 - found) for way in one["figures"]["ranks"]}
         (results / "losses" / f"{name}-0.json").write_text(json.dumps(one))
     text = section(results)
-    assert "| the documents' comparisons | runs | claims judged | found here too | reversed | undecided |" in text
+    assert (
+        "| the documents' comparisons | runs | claims with both runs | found here too | reversed | undecided |" in text
+    )
     assert "| [losses](results/losses.md) | 2 of 6 | 1 of 1 | 1 | 0 | 0 |" in text
+
+
+def test_of_the_same_two_systems_the_pair_with_more_seeds_is_shown(results):
+    (results / "similarities").mkdir()
+    for kind, share in (("misa", 2), ("sisa", 9)):
+        for seed in (0, 1):
+            one = record(f"harwath2019-{kind}-sounds", seed=seed)
+            one["figures"]["ranks"] = {w: [1.0] * share + [40.0] * (12 - share) for w in one["figures"]["ranks"]}
+            for folder in ("systems", "similarities")[seed:]:
+                (results / folder / f"{one['system']}-{seed}.json").write_text(json.dumps(one))
+    (row,) = (line for line in section(results).splitlines() if line.startswith("| harwath2019 |"))
+    assert "| harwath2019-misa-sounds | harwath2019-sisa-sounds | R@10 |" in row and "| 2 |" in row
 
 
 def test_the_section_is_put_between_its_comments(results, tmp_path):

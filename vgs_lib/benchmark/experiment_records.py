@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vgs_lib.benchmark import leaderboard
+from vgs_lib.benchmark.agreement import Compared, compared
 from vgs_lib.benchmark.agreement_tables import claims_table
 from vgs_lib.benchmark.experiments import Experiment, experiment
 from vgs_lib.benchmark.records import read_records
@@ -64,6 +65,12 @@ class Recorded:
         return table or "No two of the runs that the document compares have records yet."
 
     @property
+    def pairs(self) -> list[Compared]:
+        """The claims of which both runs have a record."""
+        found = (compared(self.records, *claim, self.experiment.figure) for claim in self.experiment.claims)
+        return [pair for pair in found if pair]
+
+    @property
     def published(self) -> str:
         """The document's figures of the systems, on data of its own."""
         return leaderboard.published_table(self.names)
@@ -74,6 +81,6 @@ def missing(records: Sequence[Mapping[str, Any]], expected: Sequence[str], comma
     there = {record["system"] for record in records}
     absent = [name for name in expected if name not in there]
     if not absent:
-        return f"All {len(expected)} have a record; `{command}` made them."
+        return f"All {len(expected)} have a record; `{command}` makes them."
     named = ", ".join(absent) if len(absent) <= 8 else f"{', '.join(absent[:6])} and {len(absent) - 6} more"
     return f"{len(absent)} of {len(expected)} have no record yet: {named}. `{command}` makes them."

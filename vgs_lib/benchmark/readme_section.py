@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgs_lib.benchmark.agreement import Compared, compared, orders
+from vgs_lib.benchmark.agreement import Compared, Order, orders
 from vgs_lib.benchmark.agreement_tables import seeds_table
 from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.benchmark.experiments import EXPERIMENTS
@@ -26,7 +26,10 @@ WIDTH = 124
 BEST = 12  # systems that the README shows
 # What the verdicts on comparisons and on claims are called.
 ORDERED = {"agrees": "come in the same order here", "disagrees": "in the other", "undecided": "are undecided"}
-COMPARISONS = "What the documents compare beyond that, each made by `python -m vgs_lib reproduce --experiment NAME`:"
+COMPARISONS = (
+    "Each experiment of the documents has a page of its own, made by `python -m vgs_lib reproduce --experiment NAME`; "
+    "some of their pairs are among those above:"
+)
 REPEATED = (
     "Trained with several seeds (the interval is over queries and seeds; a seed changes the first weights, what a loss "
     "draws and dropout):"
@@ -54,15 +57,16 @@ def section(results: Path) -> str:
         raise DataError(f"{results / 'systems'}: found no record of a budget; 'python -m vgs_lib reproduce' makes them")
     least = min(record["seed"] for record in records)
     first = [record for record in ranked(records) if record["seed"] == least and not record.get("trained_as")]
-    parts = [_filled(_made(records, results)), _filled(_ordered(records))]
-    if repeated := seeds_table(_pairs(records, results)):
+    ordered, experiments = orders(records), [Recorded.read(name, results) for name in EXPERIMENTS]
+    parts = [_filled(_made(records)), _filled(_ordered(ordered))]
+    if repeated := seeds_table(_pairs(ordered, experiments)):
         parts += [_filled(REPEATED), repeated]
-    if experiments := _experiments(results):
-        parts += [_filled(COMPARISONS), experiments]
+    if judged := _experiments(experiments):
+        parts += [_filled(COMPARISONS), judged]
     return "\n\n".join([*parts, _filled(_introduced(first[:BEST])), _best(first[:BEST])])
 
 
-def _made(records: Sequence[Record], results: Path) -> str:
+def _made(records: Sequence[Record]) -> str:
     have = len({record["system"] for record in records})
     minutes = [record["seconds"] / 60 for record in records]
     conditions, least = records[0]["conditions"], min(record["seed"] for record in records)
@@ -76,47 +80,45 @@ def _made(records: Sequence[Record], results: Path) -> str:
         f"frozen picture network, hidden channels times {conditions['scale']['width']:g}, {drawn}. Recall is among "
         "1,000 test scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` makes the "
         "records in `results/systems` and [the whole table](results/systems.md) with the published figures and where "
-        f"the order agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that are one under these "
-        "conditions are trained once."
+        f"the order agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that do not differ under "
+        "these conditions share one run."
     )
 
 
-def _experiments(results: Path) -> str:
+def _experiments(experiments: Sequence[Recorded]) -> str:
     """A table of the documents' comparisons that have records, and of what became of their claims; "" without any."""
     rows = []
-    for name in EXPERIMENTS:
-        if (one := Recorded.read(name, results)).records:
-            pairs = [compared(one.records, *claim, one.experiment.figure) for claim in one.experiment.claims]
-            counts = Counter(pair.verdict for pair in pairs if pair)
+    for one in experiments:
+        if one.records:
+            name, counts = one.experiment.name, Counter(pair.verdict for pair in one.pairs)
             runs = f"{len(one_of_each(one.records))} of {len(one.names)}"
-            page = f"[{name}]({results.name}/{name}.md)"
-            rows.append([page, runs, f"{counts.total()} of {len(pairs)}", *(str(counts[key]) for key in CLAIMED)])
-    heads = ["the documents' comparisons", "runs", "claims judged", *CLAIMED.values()]
+            claims = f"{counts.total()} of {len(one.experiment.claims)}"
+            rows.append([f"[{name}](results/{name}.md)", runs, claims, *(str(counts[key]) for key in CLAIMED)])
+    heads = ["the documents' comparisons", "runs", "claims with both runs", *CLAIMED.values()]
     return markdown_table(heads, rows) if rows else ""
 
 
-def _pairs(records: Sequence[Record], results: Path) -> list[tuple[str, str, Compared]]:
-    """Each two systems that a document orders, of the table and of the experiments, with the document and figure."""
-    pairs = {
-        (pair.better, pair.worse, "r10"): (one.document, "r10", pair) for one in orders(records) for pair in one.pairs
-    }
-    for name, one in EXPERIMENTS.items():
-        trained = Recorded.read(name, results).records
-        for claim in one.claims:
-            if pair := compared(trained, *claim, one.figure):
-                pairs.setdefault((*claim, one.figure), (one.source.split(",")[0], one.figure, pair))
-    return list(pairs.values())
+def _pairs(ordered: Sequence[Order], experiments: Sequence[Recorded]) -> list[tuple[str, str, Compared]]:
+    """Each two systems that a document orders, with the document and the figure; of the same two, the more seeds."""
+    found = [(one.document, "r10", pair) for one in ordered for pair in one.pairs]
+    for one in experiments:
+        document = one.experiment.source.split(",")[0]
+        found += [(document, one.experiment.figure, pair) for pair in one.pairs]
+    kept: dict[tuple[str, str, str], tuple[str, str, Compared]] = {}
+    for document, figure, pair in sorted(found, key=lambda row: -row[2].seeds):
+        kept.setdefault((pair.better, pair.worse, figure), (document, figure, pair))
+    return list(kept.values())
 
 
-def _ordered(records: Sequence[Record]) -> str:
-    pairs = [pair for order in orders(records) for pair in order.pairs]
+def _ordered(ordered: Sequence[Order]) -> str:
+    pairs = [pair for order in ordered for pair in order.pairs]
     counts = Counter(pair.verdict for pair in pairs)
     told = [f"{counts[verdict]} {words}" for verdict, words in ORDERED.items()]
     return (
         f"Of the {len(pairs)} comparisons of two systems that a document makes on one data set, in figures or in "
         f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries and, where there are several, seeds; "
-        "two runs count once for each row of a document that they stand beside). The page has every one with its "
-        "interval and the steps that the two took; no run was continued to see what more time would give."
+        "two runs that stand for several systems of a document are counted once for each pair). That page lists all of "
+        "them with the interval and the steps that the two took; no run was continued to see what more time would give."
     )
 
 

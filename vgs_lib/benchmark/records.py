@@ -10,14 +10,8 @@ from vgs_lib.errors import DataError
 from vgs_lib.retrieval import WAYS
 
 FIGURES = ("r1", "r5", "r10", "median_rank")
-KEYS = (
-    "plan",
-    "conditions",
-    "steps_were_asked_for",
-    "untrained",
-    "history",
-    "machine",
-)  # what a record has beside its row
+# What a record has beside its row.
+KEYS = ("plan", "conditions", "steps_were_asked_for", "untrained", "history", "machine")
 CHOSEN = ("seen", "unseen", "both")  # of the choice between two colours
 
 

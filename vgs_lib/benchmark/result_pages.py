@@ -27,8 +27,8 @@ def systems_page(records: Sequence[Record]) -> str:
         "optimizer. Recall and median rank are of 1,000 test scenes of one to four things, told by voices never "
         "trained on (chance R@1 .001, R@10 .010, median rank 500.5); mAP@50 is of 1,000 single names, where every "
         f"picture of the same name is right. {_pointing(records)}The CSV beside this page has 95 % intervals of R@10. "
-        f"{_several(records)}Made by {_command(records)} with {_threads(made)} of {made['processor']}, torch "
-        f"{made['torch']}."
+        f"{_several(equal or records)}Made by {_command(equal or records)} with {_threads(made)} of "
+        f"{made['processor']}, torch {made['torch']}."
     )
     if any(map(reads_text, records)):
         intro += (
@@ -69,8 +69,8 @@ DECIDED = (
     "dropout, not the order of the batches."
 )
 ORDERS = (
-    "Each two systems that a document orders on one data set with encoders that began with the same: do ours come in "
-    f"the same order? {DECIDED.format(queries='queries')} The documents give no intervals, and some of their "
+    "For each pair of systems that a document orders on one data set, with encoders that began with the same: do ours "
+    f"come in the same order? {DECIDED.format(queries='queries')} The documents give no intervals, and some of their "
     "differences are below .01. Equal time favours what is cheap on two cores: systems that model every frame, "
     "recurrent ones and ni2018's TCN, take the fewest steps, and the documents gave each as many as it needed. Where "
     "systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders of the "
@@ -84,10 +84,16 @@ def _protocols(records: Sequence[Record]) -> list[str]:
     of = lambda document: [record for record in trained if record["system"].startswith(document)]
     parts = []
     if zhang := of("zhang2020"):
-        said = "zhang2020 asks among 100 pairs, of a model before and after training; chance is .01 / .05 / .10."
+        said = (
+            "zhang2020 asks among 100 pairs, of a model before and after training; chance is .01 / .05 / .10. In "
+            "parentheses is the 95 % interval of the last figure."
+        )
         parts += ["## Untrained and trained, among 100", said, untrained_table(zhang)]
     if ni := of("ni2018"):
-        said = "ni2018 asks among 1,024 pairs, both ways; the other protocols are beside it."
+        said = (
+            "ni2018 asks among 1,024 pairs, both ways; the other protocols are beside it. In parentheses is the 95 % "
+            "interval of the last figure."
+        )
         parts += ["## Among 1,024", said, *(protocol_table(ni, way) for way in WAYS)]
     return parts
 
@@ -101,7 +107,8 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     setup = (
         f"{_budget('run', conditions, equal or records)}. They are trained on {data} of Spoken Stamps and otherwise "
         "under the conditions of systems.md; time in which encoders were "
-        f"trained beforehand is not counted. {one.note} {_several(records)}Made by {_command(records, one.name)} "
+        f"trained beforehand is not counted. {one.note} {_several(equal or records)}Made by "
+        f"{_command(equal or records, one.name)} "
         f"with {_threads(made)} of {made['processor']}, torch {made['torch']}."
     )
     if one.described:
@@ -144,13 +151,14 @@ def _several(records: Sequence[Record]) -> str:
 def _command(records: Sequence[Record], experiment: str = "") -> str:
     """The commands that make the records: the first seed of all, then the further seeds of those that have them."""
     command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
-    least = min(record["seed"] for record in records)
-    further = [record for record in records if record["seed"] != least]
-    if not further:
-        return f"`{command}`"
-    seeds = " ".join(str(seed) for seed in sorted({record["seed"] for record in further}))
-    names = " ".join(dict.fromkeys(record["system"] for record in further))
-    return f"`{command}` and `{command} {names} --seeds {seeds}`"
+    least, further = min(record["seed"] for record in records), {}
+    for record in records:
+        if record["seed"] != least:
+            further.setdefault(record["system"], []).append(record["seed"])
+    runs: dict[str, list[str]] = {}  # by their seeds
+    for name, seeds in further.items():
+        runs.setdefault(" ".join(map(str, sorted(seeds))), []).append(name)
+    return " and ".join([f"`{command}`", *(f"`{command} {' '.join(n)} --seeds {s}`" for s, n in runs.items())])
 
 
 def _pointing(records: Sequence[Record]) -> str:

@@ -7,8 +7,8 @@ the published code takes the mean, which with SGD is a step 80 times smaller. MI
 what the document calls impractical.
 
 Names without "-sounds" or "-imagenet" begin from random weights. Table 1 has that start for "sisa-shn" alone; its other
-rows are those of "-sounds". ``published.csv`` has each row, and Table 3's last with an ImageNet picture network, under
-the name without an ending: its ``initialisation`` says what the encoders began with.
+rows are those of "-sounds". ``published.csv`` has each row under the name without an ending; its ``initialisation``
+says what the encoders began with. Table 3's last row, with an ImageNet picture network, is there in the same way.
 """
 
 from dataclasses import replace

@@ -13,8 +13,8 @@ PRETRAINED = ("whisper", "torchaudio")  # their hidden sizes are given
 class Scale:
     """How large a system is built.
 
-    width: share of the hidden channels of the speech side, and of a picture network that begins with random weights;
-        other picture networks have the channels of their weights.
+    width: share of the hidden channels of the speech side, and of a ``backbone`` that is trained from random weights;
+        other picture networks keep their channels, and ``small_pictures`` has a width of its own.
     dim: embedding size; None leaves the document's.
     frames: most input frames of a caption, the rest is cut off, in place of the document's limit; None leaves that, as
         does a speech side with a front end of its own.

@@ -4,7 +4,7 @@ function render({ model, el }) {
   const tearDown = setUp(el, "vgs-scenes");
   const SIDE = 640;
   let scene = null, image = null, number = 0, heardWord = -1;
-  let goal = null; // the group and index that are shown, or on their way
+  let goal = null, answered = null; // the group and index that were asked for last, and those of the last answer
   const turns = inTurn(model);
   const hidden = new Set();
 
@@ -94,7 +94,8 @@ function render({ model, el }) {
 
   async function show(content, buffers) {
     const mine = ++number;
-    if (turns.answered(content)) goal = { group: content.group, index: content.index };
+    answered = { group: content.group, index: content.index };
+    if (turns.answered(content)) goal = answered;
     const bitmap = await createImageBitmap(new Blob([bytesOf(buffers[0])], { type: "image/jpeg" }));
     if (mine !== number) return;
     scene = content;
@@ -136,8 +137,8 @@ function render({ model, el }) {
     broken: (content) => {
       brokenIn(problem)(content);
       turns.next();
-      if (!scene || turns.awaits("choose")) return;
-      goal = { group: scene.group, index: scene.index };
+      if (!answered || turns.awaits("choose")) return;
+      goal = answered;
       group.value = goal.group;
     },
   }, tearDown, box.stop, () => ++number); // a picture that is still being decoded is not shown
