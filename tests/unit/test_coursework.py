@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -236,6 +237,19 @@ def test_record_and_measure_run_the_solution_in_a_kernel(folder, source, capsys,
     cells = ran["run"].notebook.cells
     assert cells[3].outputs[0].text == "6\n"  # solved
     assert cells[4].outputs[0].text == f"2 {folder / 'solutions'}\n"
+
+
+def test_a_child_that_is_still_a_copy_of_its_parent_does_not_count_twice(monkeypatch):
+    code = "import os, time; held = b'x' * 200_000_000; os.fork(); print('there', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert [process.stdout.readline() for _ in range(2)] == [b"there\n"] * 2
+            monkeypatch.setattr(runs, "STARTING", 3600.0)
+            assert 200_000_000 < runs.resident_bytes(process.pid) < 300_000_000
+            monkeypatch.setattr(runs, "STARTING", 0.0)
+            assert runs.resident_bytes(process.pid) > 400_000_000
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_the_memory_of_what_a_process_starts_counts():

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from vgs_lib.errors import NotebookError
 
 CELL_SECONDS = 900  # a cell that takes longer is stuck
+STARTING = 1.0  # seconds in which a child may still be a copy of its parent, before it becomes another program
 Progress = Callable[[int, int], None]  # (code cells done, all code cells)
 
 
@@ -68,15 +69,23 @@ class MemoryWatch:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that process ``pid`` and its children are resident in, in bytes; 0 if it has ended."""
+    """Memory that process ``pid`` and its children are resident in, in bytes; 0 if it has ended.
+
+    A child that has only just begun and is a copy of its parent still has its parent's memory, which is counted once.
+    """
     import psutil
+
+    def is_copy(child: psutil.Process) -> bool:
+        young = time.time() - child.create_time() < STARTING
+        return young and child.cmdline() == psutil.Process(child.ppid()).cmdline()
 
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        for one in (process, *process.children(recursive=True)):
+        total = process.memory_info().rss
+        for one in process.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                total += one.memory_info().rss
+                total += 0 if is_copy(one) else one.memory_info().rss
     return total
 
 
