@@ -6,7 +6,7 @@ import pytest
 from toy_records import record
 
 from vgs_lib.benchmark.agreement import Compared, compared, orders, value
-from vgs_lib.benchmark.agreement_tables import KINDS, claims_table, kind, orders_table, pairs_table, seeds_table
+from vgs_lib.benchmark.agreement_tables import KINDS, claims_table, judged, kind, orders_table, pairs_table, seeds_table
 from vgs_lib.benchmark.experiments import EXPERIMENTS, experiment
 from vgs_lib.benchmark.result_pages import experiment_page, systems_page
 from vgs_lib.retrieval import WAYS
@@ -200,8 +200,9 @@ def test_the_claims_of_experiments_are_of_their_runs():
     for one, found in zip(records, (9, 2), strict=True):
         one["figures"]["ranks"] = {way: [FOUND] * found + [MISSED] * 3 for way in WAYS}
     records[1]["figures"]["ranks"] = {way: [FOUND] * 2 + [MISSED] * 10 for way in WAYS}
-    table = claims_table(records, losses)
-    assert "our difference of R@1" in table and "| +0.050 |" in table and claims_table(records[:1], losses) == ""
+    table = claims_table(judged(records, losses), losses.figure)
+    assert "our difference of R@1" in table and "| +0.050 |" in table and judged(records[:1], losses) == []
+    assert claims_table([], losses.figure) == ""
     assert table in experiment_page(losses, records)
     gammas = [described("tian2020-gamma-13", 0.3), described("tian2020-gamma-1", 0.5)]
     gammas.append(described("tian2020-gamma-5", 0.9))

@@ -54,17 +54,19 @@ def pairs_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]]) -
     )
 
 
-def claims_table(records: Sequence[Mapping[str, Any]], one: Experiment) -> str:
-    """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained.
+def judged(records: Sequence[Mapping[str, Any]], one: Experiment) -> list[Compared]:
+    """The claims of an experiment of which both runs are trained.
 
     records: comparable ones (:meth:`vgs_lib.benchmark.experiments.Experiment.comparable`).
     """
-    found = [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
-    if not found:
-        return ""
-    ours = f"our difference of {NAMES[one.figure]}"
-    heads = ["better there", "worse there", ours, "95 % interval", "seeds", "verdict"]
-    return markdown_table(heads, [[pair.better, pair.worse, *_numbers(pair), pair.verdict] for pair in found])
+    return [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
+
+
+def claims_table(pairs: Sequence[Compared], figure: str) -> str:
+    """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained."""
+    heads = ["better there", "worse there", f"our difference of {NAMES[figure]}", "95 % interval", "seeds", "verdict"]
+    rows = [[pair.better, pair.worse, *_numbers(pair), pair.verdict] for pair in pairs]
+    return markdown_table(heads, rows) if rows else ""
 
 
 def seeds_table(pairs: Sequence[tuple[str, str, Compared]]) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vgs_lib.benchmark import leaderboard
-from vgs_lib.benchmark.agreement import Compared, compared
-from vgs_lib.benchmark.agreement_tables import claims_table
+from vgs_lib.benchmark.agreement import Compared
+from vgs_lib.benchmark.agreement_tables import claims_table, judged
 from vgs_lib.benchmark.experiments import Experiment, experiment
 from vgs_lib.benchmark.records import read_records
 
@@ -61,14 +62,13 @@ class Recorded:
     @property
     def claims(self) -> str:
         """Each claim of the document beside our difference."""
-        table = claims_table(self.records, self.experiment)
+        table = claims_table(self.pairs, self.experiment.figure)
         return table or "No two of the runs that the document compares have records yet."
 
-    @property
+    @cached_property
     def pairs(self) -> list[Compared]:
         """The claims of which both runs have a record."""
-        found = (compared(self.records, *claim, self.experiment.figure) for claim in self.experiment.claims)
-        return [pair for pair in found if pair]
+        return judged(self.records, self.experiment)
 
     @property
     def published(self) -> str:

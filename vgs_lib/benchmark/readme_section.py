@@ -117,8 +117,9 @@ def _ordered(ordered: Sequence[Order]) -> str:
     return (
         f"Of the {len(pairs)} comparisons of two systems that a document makes on one data set, in figures or in "
         f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries and, where there are several, seeds; "
-        "two runs that stand for several systems of a document are counted once for each pair). That page lists all of "
-        "them with the interval and the steps that the two took; no run was continued to see what more time would give."
+        "two runs that stand for several systems of a document are counted once for each pair). `results/systems.md` "
+        "lists all of them with the interval and the steps that the two took; no run was continued to see what more "
+        "time would give."
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vgs_lib.benchmark.agreement import orders
-from vgs_lib.benchmark.agreement_tables import claims_table, orders_table, pairs_table
+from vgs_lib.benchmark.agreement_tables import claims_table, judged, orders_table, pairs_table
 from vgs_lib.benchmark.attribute_benchmark import PER_CLASS
 from vgs_lib.benchmark.experiments import Experiment
 from vgs_lib.benchmark.leaderboard import published_table, table
@@ -124,7 +124,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     theirs = f"On other data the document found: {one.found} ({one.source})"
     order = [part.recipe.name for part in one.parts]
     parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
-    if claims := claims_table(equal, one):
+    if claims := claims_table(judged(equal, one), one.figure):
         said = DECIDED.format(queries="classes of queries" if one.described else "queries")
         untrained = " Where both are at chance, neither has learnt in the budget and their order says nothing."
         parts += ["## Its claims here", said + untrained, claims]
