@@ -167,7 +167,7 @@ from vgs_lib.viz import with_alt
 folder = Path(results) if results else paths.results_folder() / "systems"
 records = ranked(read_records(folder))
 distinct = [record for record in records if not record.get("trained_as")]
-said = missing(records, list(SYSTEMS), "python -m vgs_lib reproduce")
+said = missing(records, list(SYSTEMS))
 Markdown(said + "\n\n" + (leaderboard.table(records) if records else "No records yet."))
 
 # %% [markdown]
@@ -178,7 +178,7 @@ alt = "Recall at 10 of each system both ways with its interval, the best first, 
 with_alt(recall_figure(distinct, title="Systems on Spoken Stamps"), alt) if distinct else "Nothing to draw yet."
 
 # %% [markdown]
-# The lines are 95 % [intervals](glossary.md#bootstrap-interval) over queries: they say how much another set of 1,000 scenes could change the figure. They do not say how much another seed of the training could; for that, `--seeds 0 1 2` trains three runs. The column *seeds* says which systems have them, and the figure has a line for each.
+# The lines are 95 % [intervals](glossary.md#bootstrap-interval) over queries: they say how much other queries could change the figure, asked of the same 1,000 candidates. They do not say how much another seed of the training could; for that, `--seeds 0 1 2` trains three runs. The column *seeds* says which systems have them, and the figure has a line for each.
 #
 # Equal time is not equal steps: a cheap system takes more of them. And equal time is not equal size.
 #
@@ -228,7 +228,7 @@ compared = orders(equal)
 Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
 
 # %% [markdown]
-# Now every pair. Those that are decided in the other order come first. For each of these, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, eighty sounds in the place of two million videos); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps speak for the first? Which pairs have several seeds, so that the interval knows of them?
+# Now every pair. Those that are decided in the other order come first. For each of these, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, eighty sounds in the place of two million videos); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps speak for the first? Which pairs have three seeds, so that the interval knows of them? (It is 95 % for each pair by itself: of forty that do not differ, about two would be "decided" by chance.)
 
 # %%
 Markdown(pairs_table(compared, equal) if compared else "There is none yet.")
@@ -241,6 +241,7 @@ Markdown(pairs_table(compared, equal) if compared else "There is none yet.")
 # 1. Click a query of a list, look at its picture and listen. What was hard about it: a tiny thing, a voice, the noise? (The records keep ranks and not which picture stood first, so this is a guess.)
 # 2. The arrow keys go from query to query when the plot has the focus.
 # 3. The lists begin with the systems that hear; those that read text come last. Compare a system with its nearest relative, then with one of another document. Where is the cloud narrower?
+# 4. If a system has several seeds, compare two of them: the same network and data, and other first weights. How many queries does only one of them find?
 
 # %%
 from vgs_lib.widgets import SystemComparison, scene_queries
@@ -301,7 +302,7 @@ check_mcnemar(mcnemar)
 Markdown(neighbour_table(distinct, k=found_at))
 
 # %% [markdown]
-# Two warnings. Forty comparisons of equal systems at p < 0.05 give about two "differences" by chance. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it. (The pairs with several seeds are in section 3.)
+# Two warnings. Forty comparisons of equal systems, chosen beforehand, give about two "differences" at p < 0.05 by chance; neighbours in an order that was made of the results are the closest of all, and a test of them is no test of a question asked before. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it. (The pairs with three seeds are in section 3.)
 #
 # **Without code:** how would you design the comparison if you could train only ten runs: two systems with five seeds, or ten systems with one? What is the answer good for in each case?
 #

@@ -241,7 +241,7 @@ check_cmpm(cmpm)
 #
 # ## 5. One system, six losses
 #
-# From here on the numbers come from records: `python -m vgs_lib reproduce --experiment NAME` trains every run of a comparison for the same time under the conditions of [07_systems](07_systems.ipynb). What the document found is said first, on data of its own.
+# From here on the numbers come from records: `python -m vgs_lib reproduce --experiment NAME` trains every run of a comparison under the conditions of [07_systems](07_systems.ipynb). All runs of a comparison have the same time, or, where they cost the same but for what is compared, exactly the same steps. What the document found is said first, on data of its own.
 
 # %%
 from pathlib import Path
@@ -255,7 +255,7 @@ from vgs_lib.figures.leaderboard import recall_figure
 folder = Path(results) if results else paths.results_folder()
 
 # %% [markdown]
-# For each comparison, `said` tells what the document found, how ours differs, and the command that makes the runs; `claims` puts each claim of the document beside our difference. The interval is over queries; with several seeds their spread is added. A claim is *undecided* where the interval contains 0.
+# For each comparison, `said` tells what the document found, how ours differs, and the command that makes the runs; `claims` puts each claim of the document beside our difference, mean of both directions. The interval is over queries; with three seeds their spread is added, and a claim is judged on the seeds that both systems have. A claim is *undecided* where the interval contains 0.
 
 # %% [markdown]
 # **Predict first.** From the curves of section 1: which loss will learn most in a few minutes? Will three anchors beat one?
@@ -286,7 +286,7 @@ both = [protocol_table(by_loss.records, way) for way in ("speech_to_image", "ima
 Markdown("\n\n".join(both) if by_loss.records else "No records yet.")
 
 # %% [markdown]
-# The paired test between the same two losses here, at R@1:
+# The paired test between the same two losses here, at R@1, for each seed and direction. It is about the queries of one pair of models: where there are several seeds, do they agree?
 
 # %%
 Markdown(comparison(by_loss.records, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet", k=1))
@@ -319,13 +319,13 @@ Markdown(by_similarity.published)
 Markdown(by_similarity.claims)
 
 # %%
-Markdown(comparison(by_similarity.records, "harwath2019-sisa-shn", "harwath2019-sisa"))
+Markdown(comparison(by_similarity.records, "harwath2019-sisa-shn-sounds", "harwath2019-sisa-sounds"))
 
 # %%
 Markdown(comparison(by_similarity.records, "harwath2019-misa-shn", "harwath2019-sisa-shn"))
 
 # %% [markdown]
-# Compare the steps of `harwath2019-misa` and `harwath2019-misa-shn`: did mining cost any? And compare, without *-sounds*, the order of the similarities among sampled impostors with that among mined ones: is it the same?
+# Compare the steps of `harwath2019-misa` and `harwath2019-misa-shn`: did mining cost any? (Look at `-misa` and `-misa-sounds` too: their steps cost the same, so their difference is what timing alone does.) And compare, without *-sounds*, the order of the similarities among sampled impostors with that among mined ones: is it the same?
 #
 # ### The two terms over the steps
 #
@@ -367,7 +367,7 @@ Markdown(published_table(["harwath2019-sisa-shn"]))
 # %% [markdown]
 # ## 8. How much data
 #
-# Fig. 6 of harwath2019 trains with a part of the data and asks whether the curves level off. Every run here has the same time, so a run with fewer scenes sees each of them more often.
+# Fig. 6 of harwath2019 trains with a part of the data and asks whether the curves level off. Every run here takes the same steps, so a run with fewer scenes sees each of them more often. The axis of recall is logarithmic: lines that crawl along chance could not be told apart otherwise.
 #
 # **Predict first.** Draw three lines before you run the cell: random weights, natural sounds, ImageNet with sound classes. Where do they meet, if they do?
 

@@ -355,11 +355,11 @@ figure = time_attention_figure(weights, spans, seconds=own.seconds_per_frame, ti
 with_alt(figure, "Weights over time with the words marked")
 
 # %% [markdown]
-# Both are honest pictures of a run that has only begun. Beware of the margins of the CBAM maps: its 7 x 7 convolution reads zeros outside, which is no finding about the pictures. Over time, compare the weights with an even line before you read anything into them. After 20,000 steps this may look different, and you would see it here. What attention is worth is not seen in its maps but in what is lost without it.
+# Both are honest pictures of a run that has only begun. Beware of the margins of the CBAM maps: its 7 x 7 convolution reads zeros outside, which is no finding about the pictures. Over time, compare the weights with an even line before you read anything into them. After many more steps this may look different, and you would see it here. What attention is worth is not seen in its maps but in what is lost without it.
 #
 # ## 8. Gamma, and what each part is worth
 #
-# These take hours, not a minute, so they are read from records in the folder `results`; a sentence names the command that makes them. Each run trains on 8,000 described things for the same time and is judged on the colour pairs of all 48 things, seen and unseen; *colour* is the choice of section 4. The document's own figures stand on birds (CUB-200) and flowers (Oxford-102), and are never mixed with ours.
+# These take hours, not a minute, so they are read from records in the folder `results`; a sentence names the command that makes them. Each run trains on 8,000 described things, for gamma and the parts over exactly the same steps, the six systems for the same time, and is judged on the colour pairs of all 48 things, seen and unseen; *colour* is the choice of section 4. The document's own figures stand on birds (CUB-200) and flowers (Oxford-102), and are never mixed with ours.
 #
 # **Predict first.** From `gamma` 1 to 100, where will recall be best, and will it fall on both sides? Will the best gamma be the same for seen and for unseen pairs?
 

@@ -126,6 +126,7 @@ def test_pairs_of_several_seeds_have_a_table_of_their_own():
     head, _, line = seeds_table([("ni2018", "r10", pair)]).splitlines()
     assert "seeds" in head and line.startswith("| ni2018 | ni2018-three-anchor | ni2018-baseline | R@10 | +0.400 |")
     assert line.endswith("| 3 | agrees |")
+    assert compared(records[:4], *names) == compared(records[:2], *names), "of two seeds the first is taken"
     once = compared(records[:2], *names)
     assert once.seeds == 1 and seeds_table([("ni2018", "r10", once)]) == ""
 
@@ -200,19 +201,27 @@ def test_the_claims_of_experiments_are_of_their_runs():
     for one, found in zip(records, (9, 2), strict=True):
         one["figures"]["ranks"] = {way: [FOUND] * found + [MISSED] * 3 for way in WAYS}
     records[1]["figures"]["ranks"] = {way: [FOUND] * 2 + [MISSED] * 10 for way in WAYS}
-    table = claims_table(judged(records, losses), losses.figure)
-    assert "our difference of R@1" in table and "| +0.050 |" in table and judged(records[:1], losses) == []
-    assert claims_table([], losses.figure) == ""
+    table = claims_table(judged(records, losses), losses.figure, records)
+    assert (
+        "our difference of R@1" in table
+        and "| +0.050 |" in table
+        and "| 100, 100 |" in table
+        and judged(records[:1], losses) == []
+    )
+    assert claims_table([], losses.figure, []) == ""
     assert table in experiment_page(losses, records)
     gammas = [described("tian2020-gamma-13", 0.3), described("tian2020-gamma-1", 0.5)]
     gammas.append(described("tian2020-gamma-5", 0.9))
     gammas[-1]["steps_were_asked_for"] = True
     gammas.append(described("tian2020-gamma-20", 0.9))
     gammas[-1]["conditions"] = {**gammas[-1]["conditions"], "minutes": 1.0}
+    gammas = [one | {"steps": 804} for one in gammas]  # of the ten minutes that they say
+    gammas.append(described("tian2020-gamma-10", 0.9) | {"steps": 344})
     page = experiment_page(experiment("gamma"), gammas)
+    assert "Every run takes 804 steps, as many as 10 minutes on 2 cores hold" in page
     assert "100 queries a split among 5 pictures of each of 100 classes" in page and "mAP@50 0.009" in page
-    assert "tian2020-gamma-20, tian2020-gamma-5." in page, "trained under other conditions"
-    assert "| tian2020-gamma-5 |" not in page.split("claims")[1], "three steps or a minute prove no claim"
+    assert "tian2020-gamma-10, tian2020-gamma-20, tian2020-gamma-5." in page, "trained under other conditions"
+    assert "| tian2020-gamma-5 |" not in page.split("claims")[1], "steps that were asked for prove no claim"
     assert "R@1 of unseen pairs" in page and "| -0.200 |" in page and "| disagrees |" in page
     assert (
         "S→I R@1 seen / unseen" in page

@@ -40,7 +40,10 @@ def test_records_of_other_conditions_are_named_and_not_shown(tmp_path):
         (tmp_path / f"losses/{name}-0.json").write_text(json.dumps(one))
     found = Recorded.read("losses", tmp_path)
     assert len(found.records) == 2 and [one["system"] for one in found.others] == ["ni2018-shn"]
-    assert found.missing.endswith("steps that were asked for: ni2018-shn.") and "4 of 6 have no record" in found.missing
+    assert (
+        found.missing.endswith("other conditions or for other steps: ni2018-shn.")
+        and "4 of 6 have no record" in found.missing
+    )
     assert "ni2018-shn" not in found.table
 
 

@@ -145,11 +145,26 @@ def test_a_run_stops_while_its_encoders_are_pre_trained(world, tmp_path):
 def test_records_are_comparable_where_each_run_has_the_conditions_that_its_experiment_asks_for():
     names = [part.recipe.name for part in experiment("data-amount").parts]
     used = {"10": 800, "30": 2400, "100": None}
-    records = [record(name, used=used[name.split("-")[-2]]) for name in names]
+    steps = {"steps": experiment("data-amount").steps}
+    records = [record(name, used=used[name.split("-")[-2]]) | steps for name in names]
     assert len(names) == 9 and experiment("data-amount").comparable(records) == records
-    wrong = record(names[0], used=None)  # all scenes where a tenth is asked for
-    asked = record(names[1], used=2400) | {"steps_were_asked_for": True}
-    minute = record(names[2], used=None)
+    wrong = record(names[0], used=None) | steps  # all scenes where a tenth is asked for
+    asked = record(names[1], used=2400) | steps | {"steps_were_asked_for": True}
+    minute = record(names[2], used=None) | steps
     minute["conditions"] = {**minute["conditions"], "minutes": 1.0}
     assert experiment("data-amount").comparable([wrong, asked, minute, *records[3:]]) == records[3:]
     assert experiment("data-amount").comparable([asked]) == []
+    more = records[0] | {"steps": steps["steps"] + 1}
+    assert experiment("data-amount").comparable([more, *records[1:]]) == records[1:]
+
+
+def test_runs_that_cost_the_same_take_the_same_steps_whatever_timing_says():
+    equal = {name: one.equal_steps() for name, one in EXPERIMENTS.items() if one.equal_steps()}
+    assert equal == {"pretraining": 806, "data-amount": 806, "gamma": 402, "ablations": 402}
+    assert experiment("gamma").equal_steps(2.5) == 201 and experiment("gamma").equal_steps(1e-6) == 1
+    assert experiment("losses").equal_steps(10) is None
+
+
+def test_there_is_nothing_to_time_where_steps_are_equal(world, tmp_path, capsys):
+    code, printed, _ = command(capsys, "reproduce", "--experiment", "gamma", "--time", "--out", tmp_path / "results")
+    assert code == 0 and "every run of gamma takes 402 steps" in printed and not (tmp_path / "results").exists()

@@ -21,10 +21,12 @@ def records():
 
 def test_what_is_missing_is_named_with_the_command(records):
     names = ["ni2018-baseline", "tian2020", "harwath2019-misa"]
-    said = missing(records, names, "python -m x")
-    assert said == "1 of 3 have no record yet: harwath2019-misa. `python -m x` makes them."
-    assert missing(records, names[:2], "c") == "All 2 have a record; `c` makes them."
-    many = missing([], [f"s{n}" for n in range(20)], "c")
+    said = missing(records, names, "gamma")
+    command = "`python -m vgs_lib reproduce --experiment gamma`"
+    assert said == f"1 of 3 have no record yet: harwath2019-misa. {command} makes them."
+    further = "`python -m vgs_lib reproduce tian2020 --seeds 1`"
+    assert missing(records, names[:2]) == f"All 2 have a record, made by `python -m vgs_lib reproduce` and {further}."
+    many = missing([], [f"s{n}" for n in range(20)])
     assert many.startswith("20 of 20 have no record yet: s0, s1, s2, s3, s4, s5 and 14 more.")
 
 

@@ -7,6 +7,7 @@ import tiny_stamps
 from toy_records import record
 
 from vgs_lib.batches.scene_batches import SceneData
+from vgs_lib.benchmark.agreement import compared
 from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.benchmark.paired_tables import comparison, neighbour_table, protocol_table, ranked, untrained_table
 from vgs_lib.benchmark.records import read_records
@@ -71,6 +72,12 @@ def test_two_systems_in_sentences_or_what_is_not_there_yet():
     said = comparison(two(), "tian2020", "ni2018-baseline")
     assert said.startswith("Seed 0, S→I: Of 40 queries tian2020 alone finds 10") and "Seed 0, I→S" in said
     assert comparison(two(), "tian2020", "x") == "There is no record of x yet, so the two cannot be compared."
+    assert "Over " not in said
+    three = [{**one, "seed": seed} for seed in (0, 1, 2) for one in two()]
+    said = comparison(three, "tian2020", "ni2018-baseline").split("\n\n")
+    over = compared(three, "tian2020", "ni2018-baseline")
+    assert len(said) == 7 and said[-1].startswith(f"Over 3 seeds and both ways R@10 differs by {over.ours:+.3f}")
+    assert f"{over.low:+.3f} to {over.high:+.3f}" in said[-1]
     one, other = two()
     assert "no seed in common" in comparison([one, {**other, "seed": 1}], "tian2020", "ni2018-baseline")
 

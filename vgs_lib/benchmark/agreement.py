@@ -5,9 +5,11 @@ where the 95 % interval of our difference lies above 0, *disagrees* where it lie
 
 The interval is over the queries, of described things over their classes. They are drawn for both systems together
 where their ranks are known, and as if they were independent, which is too wide, where only intervals are (mAP@50). With
-several seeds, whose queries are averaged, the spread of the seeds is added to it by Student's t; with one it says
-nothing about another. A seed changes the first weights, what a loss draws and dropout; the scenes, voices, blanks and
-order of the batches are those of every seed, so that the spread of whole trainings may be larger.
+three seeds or more, whose queries are averaged, the spread of the seeds is added to it by Student's t; what of it goes
+with the queries is then in both parts, so that the interval is a little too wide. With one it says nothing about
+another seed and is too narrow for two trainings. A seed changes the first weights, a pre-training where there is one,
+what a loss draws and dropout; the scenes, voices, blanks and order of the batches are those of every seed, so that the
+spread of whole trainings may be larger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,7 @@ from vgs_lib.retrieval.paired import hits
 Record = Mapping[str, Any]
 # How a system's name here says what the document's encoders began with; the rest is not compared.
 STARTS = {"none": "", "natural sounds": "-sounds", "pre-trained pictures": ""}
+SPREAD = 3  # seeds from which a spread is taken; of two, Student's t is as wide as 12.7 standard errors
 MAIN = ("r10", "p10")  # the figure of a document's table that is compared, the first that it has
 NORMAL = 2 * 1.959964  # standard errors from end to end of a 95 % interval
 
@@ -83,6 +86,8 @@ def compared(
 ) -> Compared | None:
     """Our difference of two systems on the seeds that both have, mean of ``ways``; None where they share no seed.
 
+    Of fewer than ``SPREAD`` seeds the first is taken.
+
     figure: "r1", "r5" or "r10" of 1,000 scenes, "map50" of single names, "unseen_r1" or "unseen_map50" of described
     things (colour pairs).
     """
@@ -90,6 +95,8 @@ def compared(
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         return None
+    if len(seeds) < SPREAD:
+        seeds = seeds[:1]
     ours, theirs = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
     differences = [value(a, figure, ways) - value(b, figure, ways) for a, b in zip(ours, theirs, strict=True)]
     middle = fmean(differences)

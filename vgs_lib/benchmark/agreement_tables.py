@@ -1,6 +1,6 @@
 """Tables of ``benchmark.agreement``: orders of the documents beside ours, and the claims of an experiment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vgs_lib.benchmark.agreement import Compared, Order, compared
@@ -38,13 +38,12 @@ def orders_table(orders: Sequence[Order]) -> str:
 
 def pairs_table(orders: Sequence[Order], records: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table of every pair of the orders: our difference and what it decides, reversals first."""
-    steps = {record["system"]: f"{record['steps']:,}" for record in records}
     verdicts = ("disagrees", "agrees", "undecided")
     rows = sorted(((one, pair) for one in orders for pair in one.pairs), key=lambda row: verdicts.index(row[1].verdict))
     heads = ["document", "better there", "worse there", "ways", "our R@10, difference", "95 % interval", "seeds"]
     heads += ["steps of the two", "verdict"]
     ways = lambda pair: " and ".join(ARROWS[way] for way in pair.ways)
-    taken = lambda pair: f"{steps[pair.better]}, {steps[pair.worse]}"
+    taken = _taken(records)
     return markdown_table(
         heads,
         [
@@ -62,10 +61,12 @@ def judged(records: Sequence[Mapping[str, Any]], one: Experiment) -> list[Compar
     return [pair for claim in one.claims if (pair := compared(records, *claim, one.figure))]
 
 
-def claims_table(pairs: Sequence[Compared], figure: str) -> str:
+def claims_table(pairs: Sequence[Compared], figure: str, records: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained."""
-    heads = ["better there", "worse there", f"our difference of {NAMES[figure]}", "95 % interval", "seeds", "verdict"]
-    rows = [[pair.better, pair.worse, *_numbers(pair), pair.verdict] for pair in pairs]
+    heads = ["better there", "worse there", f"our difference of {NAMES[figure]}", "95 % interval", "seeds"]
+    heads += ["steps of the two", "verdict"]
+    taken = _taken(records)
+    rows = [[pair.better, pair.worse, *_numbers(pair), taken(pair), pair.verdict] for pair in pairs]
     return markdown_table(heads, rows) if rows else ""
 
 
@@ -81,6 +82,12 @@ def seeds_table(pairs: Sequence[tuple[str, str, Compared]]) -> str:
         if pair.seeds > 1
     ]
     return markdown_table(heads, rows) if rows else ""
+
+
+def _taken(records: Sequence[Mapping[str, Any]]) -> Callable[[Compared], str]:
+    """What says the steps of the two systems of a pair, which are those of each of their seeds."""
+    steps = {record["system"]: f"{record['steps']:,}" for record in records}
+    return lambda pair: f"{steps[pair.better]}, {steps[pair.worse]}"
 
 
 def _numbers(pair: Compared) -> list[str]:

@@ -10,7 +10,7 @@ from vgs_lib.benchmark import leaderboard
 from vgs_lib.benchmark.agreement import Compared
 from vgs_lib.benchmark.agreement_tables import claims_table, judged
 from vgs_lib.benchmark.experiments import Experiment, experiment
-from vgs_lib.benchmark.records import read_records
+from vgs_lib.benchmark.records import made_by, read_records
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Recorded:
     @property
     def missing(self) -> str:
         """Which runs have no record yet, the command that makes them, and which records are of other conditions."""
-        said = missing(self.records, self.names, f"python -m vgs_lib reproduce --experiment {self.experiment.name}")
+        said = missing(self.records, self.names, self.experiment.name)
         if odd := ", ".join(sorted({record["system"] for record in self.others})):
-            said += f" Not shown, since trained under other conditions or for steps that were asked for: {odd}."
+            said += f" Not shown, since trained under other conditions or for other steps: {odd}."
         return said
 
     @property
@@ -62,7 +62,7 @@ class Recorded:
     @property
     def claims(self) -> str:
         """Each claim of the document beside our difference."""
-        table = claims_table(self.pairs, self.experiment.figure)
+        table = claims_table(self.pairs, self.experiment.figure, self.records)
         return table or "No two of the runs that the document compares have records yet."
 
     @cached_property
@@ -76,11 +76,12 @@ class Recorded:
         return leaderboard.published_table(self.names)
 
 
-def missing(records: Sequence[Mapping[str, Any]], expected: Sequence[str], command: str) -> str:
-    """A sentence: which of the systems ``expected`` have no record yet, and the command that makes records."""
+def missing(records: Sequence[Mapping[str, Any]], expected: Sequence[str], experiment: str = "") -> str:
+    """A sentence: which of the systems ``expected`` have no record yet, and the commands that make records."""
     there = {record["system"] for record in records}
     absent = [name for name in expected if name not in there]
     if not absent:
-        return f"All {len(expected)} have a record; `{command}` makes them."
+        return f"All {len(expected)} have a record, made by {made_by(records, experiment)}."
     named = ", ".join(absent) if len(absent) <= 8 else f"{', '.join(absent[:6])} and {len(absent) - 6} more"
+    command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
     return f"{len(absent)} of {len(expected)} have no record yet: {named}. `{command}` makes them."

@@ -18,6 +18,9 @@ from vgs_lib.training import ScoreLoss
 SMALL_PICTURES = Part("small_pictures", {"network": "alexnet", "size": 128, "width": 0.5})
 SHARES = (0.1, 0.3, 1.0)
 GAMMAS = (1, 5, 10, 13, 20, 50, 100)
+# Steps of runs that cost the same: those that the minutes held where one of them was timed (with one thread of an AMD
+# EPYC: imagenet-sound-classes-10-percent and tian2020).
+TEN_MINUTES, FIVE_MINUTES = 806, 402
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class Run:
 class Experiment:
     """What is compared.
 
-    minutes: of training for each run, where no other budget is given. claims: pairs of runs of which the document found
+    minutes: of training for each run, where no other budget is given. steps: of every run in so many minutes, where the
+    runs cost the same but for what is compared, so that timing cannot decide between them; 0 where each run takes the
+    steps that its own time holds. claims: pairs of runs of which the document found
     the first better, in this ``figure``. found: what the document found, and ``source`` where it says so. note: how
     this differs from what the document did.
     """
@@ -46,6 +51,7 @@ class Experiment:
     parts: tuple[Run, ...]
     claims: tuple[tuple[str, str], ...]
     figure: str = "r10"
+    steps: int = 0
 
     @property
     def described(self) -> bool:
@@ -53,7 +59,10 @@ class Experiment:
         return self.figure.startswith("unseen_")
 
     def comparable(self, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The records of this experiment's runs as it asks for them, with the minutes and device that most have."""
+        """The records of this experiment's runs as it asks for them, with the minutes and device that most have.
+
+        Where all take the same steps, those of other steps are left out.
+        """
         key = lambda record: (record["conditions"]["minutes"], record["machine"]["device"])
         timed = [record for record in records if not record["steps_were_asked_for"]]
         if not timed:
@@ -61,7 +70,14 @@ class Experiment:
         minutes, device = mode(map(key, timed))
         timed = [record for record in timed if key(record)[1] == device]
         asked = {plan.name: one.to_dict() for plan, one in self.runs(replace(Conditions(), minutes=minutes))}
+        steps = self.equal_steps(minutes)
+        timed = [record for record in timed if steps in (None, record["steps"])]
         return [record for record in timed if record["conditions"] == asked.get(record["system"])]
+
+    def equal_steps(self, minutes: float | None = None) -> int | None:
+        """The steps of every run in these minutes, by default the experiment's; None where each is timed by itself."""
+        share = 1 if minutes is None else minutes / self.minutes
+        return max(1, round(self.steps * share)) if self.steps else None
 
     def runs(self, base: Conditions | None = None) -> list[tuple[Recipe, Conditions]]:
         """Each recipe with its conditions: ``base``, or the usual ones with this experiment's minutes."""
@@ -198,6 +214,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 ("sisa-shn-natural-sounds", "sisa-shn-random"),
                 ("sisa-shn-imagenet-sound-classes", "sisa-shn-natural-sounds"),
             ),
+            steps=TEN_MINUTES,
         ),
         Experiment(
             "data-amount",
@@ -206,13 +223,14 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Either pre-training helps at every amount, random weights hardly reach .1 recall at 10 with 20 % of the "
             "data, and no curve has levelled off.",
             "harwath2019, section 5.2, Fig. 6",
-            _SMALL_NOTE + " Every run has the same time, so fewer scenes are seen more often.",
+            _SMALL_NOTE + " Every run takes the same steps, so fewer scenes are seen more often.",
             _amounts(),
             tuple(
                 (f"{better}-{100 * share:.0f}-percent", f"random-{100 * share:.0f}-percent")
                 for better in ("natural-sounds", "imagenet-sound-classes")
                 for share in SHARES
             ),
+            steps=TEN_MINUTES,
         ),
         Experiment(
             "fine-grained",
@@ -242,6 +260,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             _gammas(),
             tuple(("tian2020-gamma-13", f"tian2020-gamma-{gamma}") for gamma in GAMMAS if gamma != 13),
             figure="unseen_r1",
+            steps=FIVE_MINUTES,
         ),
         Experiment(
             "ablations",
@@ -258,6 +277,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 ("tian2020-no-image-attention", "tian2020-no-speech-attention"),
             ),
             figure="unseen_r1",
+            steps=FIVE_MINUTES,
         ),
     )
 }

@@ -5,6 +5,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from vgs_lib.benchmark.agreement import SPREAD, compared
 from vgs_lib.benchmark.leaderboard import ARROWS
 from vgs_lib.benchmark.records import one_of_each
 from vgs_lib.markdown import markdown_table
@@ -73,7 +74,10 @@ def neighbour_table(records: Sequence[Record], way: str = "speech_to_image", *, 
 
 
 def comparison(records: Sequence[Record], first: str, second: str, *, k: int = 10) -> str:
-    """Two systems compared both ways in sentences, seed by seed; which of them has no record yet where one has none."""
+    """Two systems compared both ways in sentences, seed by seed, and where there are three seeds or more over seeds.
+
+    Which of the two has no record yet where one has none. k: 1, 5 or 10.
+    """
     by_name = {name: {r["seed"]: r for r in records if r["system"] == name} for name in (first, second)}
     if absent := [name for name, found in by_name.items() if not found]:
         return f"There is no record of {' or '.join(absent)} yet, so the two cannot be compared."
@@ -85,6 +89,11 @@ def comparison(records: Sequence[Record], first: str, second: str, *, k: int = 1
         for way in WAYS:
             found = _paired(by_name[first][seed], by_name[second][seed], way, k)
             lines.append(f"Seed {seed}, {ARROWS[way]}: {sentence(found, first, second)}")
+    if len(shared) >= SPREAD and (all_seeds := compared(records, first, second, f"r{k}")):
+        lines.append(
+            f"Over {len(shared)} seeds and both ways R@{k} differs by {all_seeds.ours:+.3f}, 95 % interval "
+            f"{all_seeds.low:+.3f} to {all_seeds.high:+.3f}: this one knows that seeds differ."
+        )
     return "\n\n".join(lines)
 
 

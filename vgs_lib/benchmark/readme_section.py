@@ -27,12 +27,13 @@ BEST = 12  # systems that the README shows
 # What the verdicts on comparisons and on claims are called.
 ORDERED = {"agrees": "come in the same order here", "disagrees": "in the other", "undecided": "are undecided"}
 COMPARISONS = (
-    "Each experiment of the documents has a page of its own, made by `python -m vgs_lib reproduce --experiment NAME`; "
-    "some of their pairs are among those above:"
+    "Each experiment of the documents has a page of its own, made by `python -m vgs_lib reproduce --experiment NAME`. "
+    "Its runs have equal time or, where they cost the same but for what is compared, equal steps; some of the pairs are "
+    "among those above:"
 )
 REPEATED = (
-    "Trained with several seeds (the interval is over queries and seeds; a seed changes the first weights, what a loss "
-    "draws and dropout):"
+    "Trained with three seeds (the interval is over queries and seeds; a seed changes the first weights, a "
+    "pre-training where there is one, what a loss draws and dropout):"
 )
 CLAIMED = {"agrees": "found here too", "disagrees": "reversed", "undecided": "undecided"}
 

@@ -55,6 +55,19 @@ def one_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     return list(found.values())
 
 
+def made_by(records: Sequence[Mapping[str, Any]], experiment: str = "") -> str:
+    """The commands that make the records: the first seed of all, then the further seeds of those that have them."""
+    command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
+    least, further = min(record["seed"] for record in records), {}
+    for record in records:
+        if record["seed"] != least:
+            further.setdefault(record["system"], []).append(record["seed"])
+    runs: dict[str, list[str]] = {}  # by their seeds
+    for name, seeds in further.items():
+        runs.setdefault(" ".join(map(str, sorted(seeds))), []).append(name)
+    return " and ".join([f"`{command}`", *(f"`{command} {' '.join(n)} --seeds {s}`" for s, n in runs.items())])
+
+
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as one flat row of the table: the figures of its benchmark, and what they cost.
 

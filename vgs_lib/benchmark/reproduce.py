@@ -53,7 +53,8 @@ class Reproduction:
     """Trains and judges systems one after another; a run that was cut off goes on.
 
     benchmark: what they are trained on and judged by. runs: folder of the runs. records: folder of the records, one
-    JSON file each. others: folders of further records that a system may share its run with. device: of training and
+    JSON file each. others: folders of further records that a system may share its run with. equal_steps: the steps of
+    every run, where the budget is not timed (:attr:`Experiment.steps`). device: of training and
     judging, "cpu", "cuda" or "mps"; step times and records of another device are not taken for those of this one.
     """
 
@@ -65,10 +66,11 @@ class Reproduction:
         runs: Path,
         records: Path,
         others: Sequence[Path] = (),
+        equal_steps: int | None = None,
         device: str = "cpu",
     ):
         self.benchmark, self.conditions, self.runs, self.records = benchmark, conditions, Path(runs), Path(records)
-        self.others, self.device = others, device
+        self.others, self.equal_steps, self.device = others, equal_steps, device
         self.times = StepTimes(self.records.parent / f"{self.records.name}-step-times.json", conditions, device)
 
     def record_file(self, name: str, seed: int) -> Path:
@@ -112,10 +114,10 @@ class Reproduction:
     ) -> Iterator[Filling | Event]:
         """Fill the banks, train, judge and write the record, yielding what happens; nothing is done where it is there.
 
-        steps: of training; None takes as many as the budget holds by the measured step times, measured now where they
-        are not. A run that ``should_stop`` ends leaves a checkpoint and no record. A system that does not differ under
-        these conditions from one with a record, as zhang2020's with their three picture networks, is not trained again:
-        its record is that one's, and ``trained_as`` says so.
+        steps: of training; None takes ``equal_steps``, or as many as the budget holds by the measured step times,
+        measured now where they are not. A run that ``should_stop`` ends leaves a checkpoint and no record. A system
+        that does not differ under these conditions from one with a record, as zhang2020's with their three picture
+        networks, is not trained again: its record is that one's, and ``trained_as`` says so.
         """
         if (file := self.record_file(recipe.name, seed)).is_file():
             self._check_record(file, recipe, seed, steps)
@@ -168,11 +170,12 @@ class Reproduction:
             self._check(folder, kept["conditions"], kept["device"] or self.device)
             if kept["plan"] is not None:
                 self._check_plan(folder, kept["plan"], recipe, seed, kept["steps"])
-            if steps not in (None, kept["steps"]):
+            if (expected := steps or self.equal_steps) not in (None, kept["steps"]):
                 found = f"found a run of {kept['steps']}"
-                raise TrainingError(f"{folder}: {steps} steps were asked for, {found}; delete it first")
+                raise TrainingError(f"{folder}: {expected} steps were asked for, {found}; delete it first")
             return kept["steps"]
         asked = steps is not None
+        steps = steps or self.equal_steps
         if steps is None:
             self._measure(study, recipe, seed)
             steps = self.times.steps(recipe.name)
@@ -193,7 +196,7 @@ class Reproduction:
         for file in files:
             record = read_record(file)
             ours = record["conditions"] == self.conditions.to_dict() and record["machine"]["device"] == self.device
-            if record["steps_were_asked_for"] or not ours:
+            if record["steps_were_asked_for"] or not ours or self.equal_steps not in (None, record["steps"]):
                 continue
             same = record.get("benchmark", "scenes") == self.benchmark.name
             if same and all(plan[key] == record["plan"][key] for key in what):
@@ -221,9 +224,9 @@ class Reproduction:
                 f"{file}: a record of {record['steps']} steps that were asked for, expected one of a budget; move it "
                 f"away, or give --steps {record['steps']}"
             )
-        if steps not in (None, record["steps"]):
+        if (expected := steps or self.equal_steps) not in (None, record["steps"]):
             raise TrainingError(
-                f"{file}: {steps} steps were asked for, found a record of {record['steps']}; move it away"
+                f"{file}: {expected} steps were asked for, found a record of {record['steps']}; move it away"
             )
 
     def _check_plan(self, where: Path, plan: dict[str, Any], recipe: Recipe, seed: int, steps: int) -> None:

@@ -9,7 +9,7 @@ from vgs_lib.benchmark.attribute_benchmark import PER_CLASS
 from vgs_lib.benchmark.experiments import Experiment
 from vgs_lib.benchmark.leaderboard import published_table, table
 from vgs_lib.benchmark.paired_tables import protocol_table, untrained_table
-from vgs_lib.benchmark.records import comparable, one_of_each, reads_text
+from vgs_lib.benchmark.records import comparable, made_by, one_of_each, reads_text
 from vgs_lib.retrieval import WAYS
 
 Record = Mapping[str, Any]
@@ -27,7 +27,7 @@ def systems_page(records: Sequence[Record]) -> str:
         "optimizer. Recall and median rank are of 1,000 test scenes of one to four things, told by voices never "
         "trained on (chance R@1 .001, R@10 .010, median rank 500.5); mAP@50 is of 1,000 single names, where every "
         f"picture of the same name is right. {_pointing(records)}The CSV beside this page has 95 % intervals of R@10. "
-        f"{_several(equal or records)}Made by {_command(equal or records)} with {_threads(made)} of "
+        f"{_several(equal or records)}Made by {made_by(equal or records)} with {_threads(made)} of "
         f"{made['processor']}, torch {made['torch']}."
     )
     if any(map(reads_text, records)):
@@ -64,9 +64,11 @@ def systems_page(records: Sequence[Record]) -> str:
 
 DECIDED = (
     "Decided (it agrees or disagrees) means that the 95 % interval of our difference does not contain 0; with one seed "
-    "it is over {queries} and says nothing about another seed, with several the spread of the seeds is added to it by "
-    "Student's t. Seeds change the first weights, what a loss draws and "
-    "dropout, not the order of the batches."
+    "it is over {queries} and says nothing about another seed, with three the spread of the seeds is added to it by "
+    "Student's t. A pair is judged on the seeds that both have, so its difference need not be that of the means in the "
+    "table. Seeds change the first weights, a pre-training where there is one, what a loss draws and dropout, not the "
+    "scenes, the voices or the order of the batches. Steps that were timed differ by some per cent between systems "
+    "that cost the same, which no interval knows of."
 )
 ORDERS = (
     "For each pair of systems that a document orders on one data set, with encoders that began with the same: do ours "
@@ -104,11 +106,12 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     typical = (equal or records)[0]
     conditions, made = typical["conditions"], typical["machine"]
     data = "described things" if one.described else "scenes"
+    budget = _budget("run", conditions, equal or records, one.equal_steps(conditions["minutes"]))
     setup = (
-        f"{_budget('run', conditions, equal or records)}. They are trained on {data} of Spoken Stamps and otherwise "
+        f"{budget}. They are trained on {data} of Spoken Stamps and otherwise "
         "under the conditions of systems.md; time in which encoders were "
         f"trained beforehand is not counted. {one.note} {_several(equal or records)}Made by "
-        f"{_command(equal or records, one.name)} "
+        f"{made_by(equal or records, one.name)} "
         f"with {_threads(made)} of {made['processor']}, torch {made['torch']}."
     )
     if one.described:
@@ -120,25 +123,25 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
             "trained: a model that is deaf to colours has .5 in the mean of seen and unseen, which is *both*."
         )
     if odd := _named([record for record in records if record not in equal]):
-        setup += f" Trained under other conditions or for steps that were asked for, and in the table only: {odd}."
+        setup += f" Trained under other conditions or for other steps, and in the table only: {odd}."
     theirs = f"On other data the document found: {one.found} ({one.source})"
     order = [part.recipe.name for part in one.parts]
     parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
-    if claims := claims_table(judged(equal, one), one.figure):
+    if claims := claims_table(judged(equal, one), one.figure, equal):
         said = DECIDED.format(queries="classes of queries" if one.described else "queries")
         untrained = " Where both are at chance, neither has learnt in the budget and their order says nothing."
         parts += ["## Its claims here", said + untrained, claims]
     return "\n\n".join(parts) + "\n"
 
 
-def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record]) -> str:
+def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record], equal_steps: int | None = None) -> str:
     """What each run was given, and what the runs took of it, as a sentence."""
     minutes = [record["seconds"] / 60 for record in records]
-    return (
-        f"Every {what} was given the steps that {conditions['minutes']:g} minutes on {conditions['cores']} cores hold "
-        "(processor time), by timing a few beforehand; the runs took "
-        f"{min(minutes):.1f} to {max(minutes):.1f} core minutes"
-    )
+    given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores hold"
+    took = f"the runs took {min(minutes):.1f} to {max(minutes):.1f} core minutes"
+    if equal_steps:
+        return f"Every {what} takes {equal_steps:,} steps, as many as {given} of one of them; {took}"
+    return f"Every {what} was given the steps that {given} (processor time), by timing a few beforehand; {took}"
 
 
 def _several(records: Sequence[Record]) -> str:
@@ -146,19 +149,6 @@ def _several(records: Sequence[Record]) -> str:
     if len(one_of_each(records)) == len(records):
         return ""
     return "Of several seeds the mean is shown, in parentheses the smallest and the largest value. "
-
-
-def _command(records: Sequence[Record], experiment: str = "") -> str:
-    """The commands that make the records: the first seed of all, then the further seeds of those that have them."""
-    command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
-    least, further = min(record["seed"] for record in records), {}
-    for record in records:
-        if record["seed"] != least:
-            further.setdefault(record["system"], []).append(record["seed"])
-    runs: dict[str, list[str]] = {}  # by their seeds
-    for name, seeds in further.items():
-        runs.setdefault(" ".join(map(str, sorted(seeds))), []).append(name)
-    return " and ".join([f"`{command}`", *(f"`{command} {' '.join(n)} --seeds {s}`" for s, n in runs.items())])
 
 
 def _pointing(records: Sequence[Record]) -> str:

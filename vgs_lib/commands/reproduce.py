@@ -64,18 +64,18 @@ def run(chosen: argparse.Namespace) -> int:
     runs = _runs(one, chosen.names, conditions)
     stamps, name = Stamps.open(), _name(one)
     benchmark = AttributeBenchmark(stamps) if one and one.described else SceneBenchmark(stamps)
+    equal_steps = one.equal_steps(minutes) if one else None
+    if chosen.time and equal_steps:
+        print(f"Nothing to time: every run of {name} takes {equal_steps} steps.")
+        return 0
 
     def jobs() -> Iterator[tuple[Reproduction, Recipe]]:
         """One after another, for each reads the step times that those before it measured."""
         folder = paths.runs() / (f"reproduce-{name}" if one else "reproduce")
         others = [chosen.out / other for other in ("systems", *EXPERIMENTS) if other != name]
         for plan, equal in runs:
-            yield (
-                Reproduction(
-                    benchmark, equal, runs=folder, records=chosen.out / name, others=others, device=chosen.device
-                ),
-                plan,
-            )
+            where = {"runs": folder, "records": chosen.out / name, "others": others}
+            yield Reproduction(benchmark, equal, **where, equal_steps=equal_steps, device=chosen.device), plan
 
     if chosen.time:
         return _measure(jobs)

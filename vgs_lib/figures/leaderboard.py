@@ -128,6 +128,9 @@ def with_terms(records: Sequence[Record], terms: Sequence[str] = ("sampled", "se
 def amount_figure(records: Sequence[Record], series: Mapping[str, str]) -> Figure:
     """Recall at 10 against the number of training scenes, as harwath2019's Fig. 6; DataError without records.
 
+    Vertical lines span the two ways' intervals together. The axis of recall is logarithmic, so that lines near chance
+    can be told apart too.
+
     series: the name of the line that a system's point is on.
     """
     rows = _some([record for record in records if record["system"] in series])
@@ -144,7 +147,10 @@ def amount_figure(records: Sequence[Record], series: Mapping[str, str]) -> Figur
             }
             axes.errorbar(at, values, yerr=np.maximum([values - low, high - values], 0), capsize=3, label=name, **style)
     axes.axhline(CHANCE, color="0.4", linestyle="--", label=f"chance ({CHANCE:g})")
-    axes.set(xlabel="training scenes", ylabel="recall at 10 among 1,000 scenes (share)", ylim=(0, None))
+    axes.set(xlabel="training scenes", ylabel="recall at 10 among 1,000 scenes (share)", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Recall at 10, mean of both ways, against the amount of training data", fontsize=10)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
