@@ -241,7 +241,7 @@ check_cmpm(cmpm)
 #
 # ## 5. One system, six losses
 #
-# From here on the numbers come from records: `python -m vgs_lib reproduce --experiment NAME` trains every run of a comparison under the conditions of [07_systems](07_systems.ipynb). All runs of a comparison have the same time, or, where they cost the same but for what is compared, exactly the same steps. What the document found is said first, on data of its own.
+# From here on the numbers come from records: `python -m vgs_lib reproduce --experiment NAME` trains every run of a comparison under the conditions of [07_systems](07_systems.ipynb). In sections 5 and 6 every run has the same time, in 7 and 8 exactly the same steps. What the document found is said first, on data of its own.
 
 # %%
 from pathlib import Path
@@ -255,7 +255,7 @@ from vgs_lib.figures.leaderboard import recall_figure
 folder = Path(results) if results else paths.results_folder()
 
 # %% [markdown]
-# For each comparison, `said` tells what the document found, how ours differs, and the command that makes the runs; `claims` puts each claim of the document beside our difference, mean of both directions. The interval is over queries; with three seeds their spread is added, and a claim is judged on the seeds that both systems have. A claim is *undecided* where the interval contains 0.
+# For each comparison, `said` tells what the document found, how ours differs, and the command that makes the runs; `claims` puts each claim of the document beside our difference, mean of both directions. The interval is over queries; with three seeds their spread is added, and a claim is judged on the seeds that both systems have (of fewer than three, on the first). A claim is *undecided* where the interval contains 0.
 
 # %% [markdown]
 # **Predict first.** From the curves of section 1: which loss will learn most in a few minutes? Will three anchors beat one?
@@ -389,7 +389,7 @@ Markdown(by_amount.table)
 Markdown(by_amount.claims)
 
 # %% [markdown]
-# **Without code:** the vertical lines are intervals over queries. Which claims about the *shape* of a curve (it rises, it levels off, it is steeper than the other) do they allow? What would a second seed add?
+# **Without code:** the vertical lines are intervals over queries. Which claims about the *shape* of a curve (it rises, it levels off, it is steeper than the other) do they allow? What would two more seeds add?
 #
 # ## What you saw
 #

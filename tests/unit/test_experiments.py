@@ -119,6 +119,7 @@ def test_the_command_trains_an_experiment(world, tmp_path, monkeypatch, capsys):
     assert line["sampled"] + line["semi_hard"] == pytest.approx(line["loss"], abs=1e-3)
     text = (out / "pretraining.md").read_text()
     assert text.index("| sisa-shn-natural-sounds | 1 |") < text.index("| sisa-shn-imagenet-sound-classes | 1 |")
+    assert "Every run" not in text and "No run is of this experiment's budget" in text  # steps were asked for
     assert few.found in text and few.source in text and len((out / "pretraining.csv").read_text().splitlines()) == 4
     made = sorted(folder.name.rsplit("-", 1)[0] for folder in (tmp_path / "runs/pretraining").iterdir())
     assert made == ["natural-sounds", "sound-classes"]  # the two runs with the same encoders share one

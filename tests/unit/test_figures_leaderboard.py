@@ -7,6 +7,7 @@ from vgs_lib.benchmark.experiment_records import missing
 from vgs_lib.benchmark.records import one_of_each
 from vgs_lib.errors import DataError
 from vgs_lib.figures.leaderboard import amount_figure, cost_figure, recall_figure, scenes_of, terms_figure
+from vgs_lib.retrieval import WAYS
 from vgs_lib.viz import figure_png
 
 
@@ -74,6 +75,11 @@ def test_recall_against_the_number_of_scenes():
     series = {"random-100-percent": "random", "random-10-percent": "random", "sounds-10-percent": "sounds"}
     (line,) = amount_figure(found, series).axes[0].containers
     assert line[0].get_xdata().tolist() == [800, 8000] and line[0].get_ydata() == pytest.approx([0.15, 0.35])
+    none = record("sounds-10-percent", used=800, r10=0.0)
+    none["figures"]["1000 scenes"] = {way: {"r10": 0.0, "r10_ci": [0.0, 0.004]} for way in WAYS}
+    axes = amount_figure([*found, none], series).axes[0]
+    assert axes.get_yscale() == "log" and 0 < axes.get_ylim()[0] < 0.02 and axes.get_ylim()[1] > 0.35
+    assert figure_png(axes.figure)
 
 
 def test_all_can_be_drawn_and_none_without_records(records):

@@ -40,18 +40,19 @@ def test_the_best_come_first_with_their_intervals(results):
     assert "Of the 1 comparisons" in words and "1 come in the same order here, 0 in the other, and 0 are" in words
     assert "hidden channels times 0.25, seed 0, some with further seeds." in words
     assert "that 10 minutes on 2 cores hold" in words
-    assert "Trained with several seeds" not in words  # no pair of systems was
+    assert "Trained with" not in words  # no pair of systems was
     assert max(map(len, text.split("| system")[0].splitlines())) <= 124
 
 
 def test_comparisons_of_several_seeds_are_named_with_their_interval(results):
     for name in ("ni2018-baseline", "ni2018-three-anchor"):
         one = json.loads((results / "systems" / f"{name}-0.json").read_text())
-        (results / "systems" / f"{name}-1.json").write_text(json.dumps(one | {"seed": 1}))
+        for seed in (1, 2):
+            (results / "systems" / f"{name}-{seed}.json").write_text(json.dumps(one | {"seed": seed}))
     text = section(results)
-    assert "Trained with several seeds" in text
+    assert "Trained with three seeds or more" in text
     (row,) = (line for line in text.splitlines() if line.startswith("| ni2018 |"))
-    assert "| ni2018-three-anchor | ni2018-baseline | R@10 | +0.500 |" in row and row.endswith("| 2 | agrees |")
+    assert "| ni2018-three-anchor | ni2018-baseline | R@10 | +0.500 |" in row and row.endswith("| 3 | agrees |")
 
 
 def test_what_became_of_the_claims_of_an_experiment(results):
@@ -71,13 +72,13 @@ def test_what_became_of_the_claims_of_an_experiment(results):
 def test_of_the_same_two_systems_the_pair_with_more_seeds_is_shown(results):
     (results / "similarities").mkdir()
     for kind, share in (("misa", 2), ("sisa", 9)):
-        for seed in (0, 1):
+        for seed in (0, 1, 2):
             one = record(f"harwath2019-{kind}-sounds", seed=seed)
             one["figures"]["ranks"] = {w: [1.0] * share + [40.0] * (12 - share) for w in one["figures"]["ranks"]}
-            for folder in ("systems", "similarities")[seed:]:
+            for folder in ("systems", "similarities")[seed > 0 :]:
                 (results / folder / f"{one['system']}-{seed}.json").write_text(json.dumps(one))
     (row,) = (line for line in section(results).splitlines() if line.startswith("| harwath2019 |"))
-    assert "| harwath2019-misa-sounds | harwath2019-sisa-sounds | R@10 |" in row and "| 2 |" in row
+    assert "| harwath2019-misa-sounds | harwath2019-sisa-sounds | R@10 |" in row and "| 3 |" in row
 
 
 def test_the_section_is_put_between_its_comments(results, tmp_path):

@@ -73,7 +73,7 @@ def test_a_run_of_other_steps_is_refused(world, tmp_path):
     one = make(world, tmp_path)
     list(one.run(SYSTEM, steps=2))
     one.record_file(SYSTEM.name, 0).unlink()
-    with pytest.raises(TrainingError, match="3 steps were asked for, found a run of 2"):
+    with pytest.raises(TrainingError, match="expected 3 steps, found a run of 2"):
         list(one.run(SYSTEM, steps=3))
 
 
@@ -151,7 +151,7 @@ def test_a_record_or_a_run_of_another_recipe_is_not_taken_for_this_one(world, tm
     list(one.run(SYSTEM, steps=5))
     with pytest.raises(TrainingError, match=r"harwath2019-misa-0\.json: of another .*kind"):
         list(one.run(other))
-    with pytest.raises(TrainingError, match=r"\.json: 9 steps were asked for, found a record of 5"):
+    with pytest.raises(TrainingError, match=r"\.json: expected 9 steps, found a record of 5"):
         list(one.run(SYSTEM, steps=9))
 
 
@@ -233,12 +233,15 @@ def test_runs_with_equal_steps_are_not_timed_and_no_twin_of_other_steps_is_taken
     assert found["steps"] == 4 and not found["steps_were_asked_for"] and "trained_as" not in found
     assert not (tmp_path / "four-step-times.json").exists()
     three = Reproduction(timed.benchmark, conditions, **where, records=tmp_path / "three", equal_steps=3)
-    with pytest.raises(TrainingError, match="3 steps were asked for, found a run of 4"):
+    with pytest.raises(TrainingError, match="expected 3 steps, found a run of 4"):
         list(three.run(recipe("zhang2020-resnet50-5")))
     assert list(three.run(recipe("zhang2020-vgg16-5"))) == []  # the twin of as many steps
     assert json.loads(three.record_file("zhang2020-vgg16-5", 0).read_text())["trained_as"] == "zhang2020-vgg19-5"
+    again = Reproduction(timed.benchmark, conditions, runs=tmp_path / "r", records=timed.records, others=[four.records])
+    again.record_file("zhang2020-vgg19-5", 0).unlink()  # it was timed for 3 steps and does not take a record of 4
+    assert any(isinstance(event, StepEvent) for event in again.run(recipe("zhang2020-vgg19-5")))
     five = Reproduction(timed.benchmark, conditions, runs=tmp_path / "x", records=four.records, equal_steps=5)
-    with pytest.raises(TrainingError, match="5 steps were asked for, found a record of 4"):
+    with pytest.raises(TrainingError, match="expected 5 steps, found a record of 4"):
         list(five.run(recipe("zhang2020-resnet50-5")))
 
 
@@ -301,7 +304,7 @@ def test_the_command_trains_and_writes_the_tables(world, tmp_path, monkeypatch, 
     code, printed, _ = command(capsys, *arguments)
     assert code == 0 and printed.count("there is a record already") == 2
     check_refused(capsys, [*arguments[:2], "--budget", "1", "--out", out], "harwath2019-misa-0.json", "(minutes)")
-    check_refused(capsys, [*arguments[:2], "--steps", "3", "--out", out], "3 steps were asked for, found a record of 2")
+    check_refused(capsys, [*arguments[:2], "--steps", "3", "--out", out], "expected 3 steps, found a record of 2")
     check_refused(capsys, [*arguments[:2], "--out", out], "2 steps that were asked for, expected one of a budget")
     before = (out / "systems.md").read_text()
     (out / "systems.md").unlink()

@@ -71,7 +71,7 @@ def claims_table(pairs: Sequence[Compared], figure: str, records: Sequence[Mappi
 
 
 def seeds_table(pairs: Sequence[tuple[str, str, Compared]]) -> str:
-    """A Markdown table of the pairs that were trained with several seeds; "" where none was.
+    """A Markdown table of the pairs judged over several seeds (`SPREAD` or more); "" where none is.
 
     pairs: each with its document and the figure that is compared.
     """

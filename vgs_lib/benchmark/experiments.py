@@ -18,8 +18,8 @@ from vgs_lib.training import ScoreLoss
 SMALL_PICTURES = Part("small_pictures", {"network": "alexnet", "size": 128, "width": 0.5})
 SHARES = (0.1, 0.3, 1.0)
 GAMMAS = (1, 5, 10, 13, 20, 50, 100)
-# Steps of runs that cost the same: those that the minutes held where one of them was timed (with one thread of an AMD
-# EPYC: imagenet-sound-classes-10-percent and tian2020).
+# Steps of runs that cost the same: those that one of them was given for so many minutes, with one thread of an AMD
+# EPYC: imagenet-sound-classes-10-percent (timed beside other work, so that a free machine holds more) and tian2020.
 TEN_MINUTES, FIVE_MINUTES = 806, 402
 
 
@@ -36,8 +36,8 @@ class Experiment:
     """What is compared.
 
     minutes: of training for each run, where no other budget is given. steps: of every run in so many minutes, where the
-    runs cost the same but for what is compared, so that timing cannot decide between them; 0 where each run takes the
-    steps that its own time holds. claims: pairs of runs of which the document found
+    runs cost the same but for what is compared, so that timing cannot decide between them, on a GPU too; 0 where each
+    run takes the steps that its own time holds. claims: pairs of runs of which the document found
     the first better, in this ``figure``. found: what the document found, and ``source`` where it says so. note: how
     this differs from what the document did.
     """

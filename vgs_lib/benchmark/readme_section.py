@@ -28,13 +28,14 @@ BEST = 12  # systems that the README shows
 ORDERED = {"agrees": "come in the same order here", "disagrees": "in the other", "undecided": "are undecided"}
 COMPARISONS = (
     "Each experiment of the documents has a page of its own, made by `python -m vgs_lib reproduce --experiment NAME`. "
-    "Its runs have equal time or, where they cost the same but for what is compared, equal steps; some of the pairs are "
-    "among those above:"
+    "The runs of {steps} take equal steps, the others equal time, timed run by run; some of the pairs are among those "
+    "above:"
 )
 REPEATED = (
-    "Trained with three seeds (the interval is over queries and seeds; a seed changes the first weights, a "
+    "Trained with three seeds or more (the interval is over queries and seeds; a seed changes the first weights, a "
     "pre-training where there is one, what a loss draws and dropout):"
 )
+EQUAL_STEPS = ", ".join(f"`{one.name}`" for one in EXPERIMENTS.values() if one.steps)
 CLAIMED = {"agrees": "found here too", "disagrees": "reversed", "undecided": "undecided"}
 
 
@@ -63,7 +64,7 @@ def section(results: Path) -> str:
     if repeated := seeds_table(_pairs(ordered, experiments)):
         parts += [_filled(REPEATED), repeated]
     if judged := _experiments(experiments):
-        parts += [_filled(COMPARISONS), judged]
+        parts += [_filled(COMPARISONS.format(steps=EQUAL_STEPS)), judged]
     return "\n\n".join([*parts, _filled(_introduced(first[:BEST])), _best(first[:BEST])])
 
 
@@ -117,10 +118,10 @@ def _ordered(ordered: Sequence[Order]) -> str:
     told = [f"{counts[verdict]} {words}" for verdict, words in ORDERED.items()]
     return (
         f"Of the {len(pairs)} comparisons of two systems that a document makes on one data set, in figures or in "
-        f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries and, where there are several, seeds; "
-        "two runs that stand for several systems of a document are counted once for each pair). `results/systems.md` "
-        "lists all of them with the interval and the steps that the two took; no run was continued to see what more "
-        "time would give."
+        f"words, {told[0]}, {told[1]}, and {told[2]} (95 % intervals over queries and, where there are three or "
+        "more, seeds; two runs that stand for several systems of a document are counted once for each pair). "
+        "`results/systems.md` lists all of them with the interval and the steps that the two "
+        "took; no run was continued to see what more time would give."
     )
 
 

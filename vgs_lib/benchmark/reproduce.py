@@ -171,8 +171,9 @@ class Reproduction:
             if kept["plan"] is not None:
                 self._check_plan(folder, kept["plan"], recipe, seed, kept["steps"])
             if (expected := steps or self.equal_steps) not in (None, kept["steps"]):
-                found = f"found a run of {kept['steps']}"
-                raise TrainingError(f"{folder}: {expected} steps were asked for, {found}; delete it first")
+                raise TrainingError(
+                    f"{folder}: expected {expected} steps, found a run of {kept['steps']}; delete it first"
+                )
             return kept["steps"]
         asked = steps is not None
         steps = steps or self.equal_steps
@@ -191,12 +192,13 @@ class Reproduction:
             return None
         plan = self._plan(recipe, steps=1, seed=seed).to_dict()
         said = {key: plan[key] for key in SAID}
+        timed = self.times.steps(recipe.name) if recipe.name in self.times else None
         what = plan.keys() - said.keys() - {"data", "fit"}  # those are the conditions'
         files = [file for folder in (self.records, *self.others) for file in sorted(folder.glob(f"*-{seed}.json"))]
         for file in files:
             record = read_record(file)
             ours = record["conditions"] == self.conditions.to_dict() and record["machine"]["device"] == self.device
-            if record["steps_were_asked_for"] or not ours or self.equal_steps not in (None, record["steps"]):
+            if record["steps_were_asked_for"] or not ours or (self.equal_steps or timed) not in (None, record["steps"]):
                 continue
             same = record.get("benchmark", "scenes") == self.benchmark.name
             if same and all(plan[key] == record["plan"][key] for key in what):
@@ -225,9 +227,7 @@ class Reproduction:
                 f"away, or give --steps {record['steps']}"
             )
         if (expected := steps or self.equal_steps) not in (None, record["steps"]):
-            raise TrainingError(
-                f"{file}: {expected} steps were asked for, found a record of {record['steps']}; move it away"
-            )
+            raise TrainingError(f"{file}: expected {expected} steps, found a record of {record['steps']}; move it away")
 
     def _check_plan(self, where: Path, plan: dict[str, Any], recipe: Recipe, seed: int, steps: int) -> None:
         """:class:`TrainingError` if what was trained there is not what ``recipe`` says now."""

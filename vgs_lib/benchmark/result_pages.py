@@ -64,18 +64,21 @@ def systems_page(records: Sequence[Record]) -> str:
 
 DECIDED = (
     "Decided (it agrees or disagrees) means that the 95 % interval of our difference does not contain 0; with one seed "
-    "it is over {queries} and says nothing about another seed, with three the spread of the seeds is added to it by "
-    "Student's t. A pair is judged on the seeds that both have, so its difference need not be that of the means in the "
-    "table. Seeds change the first weights, a pre-training where there is one, what a loss draws and dropout, not the "
-    "scenes, the voices or the order of the batches. Steps that were timed differ by some per cent between systems "
-    "that cost the same, which no interval knows of."
+    "it is over {queries} and says nothing about another seed, with three or more the spread of the seeds is added "
+    "to it by Student's t. A pair is judged on the seeds that both have, of fewer than three on the first, so its "
+    "difference need not be that of the means in the table. Seeds change the first weights, a pre-training "
+    "where there is one, what a loss draws and dropout, not the scenes, the voices or the order of the batches."
+)
+TIMED = (
+    " Steps were timed run by run and differ between systems that cost the same, by up to a third, which no interval "
+    "knows of."
 )
 ORDERS = (
     "For each pair of systems that a document orders on one data set, with encoders that began with the same: do ours "
-    f"come in the same order? {DECIDED.format(queries='queries')} The documents give no intervals, and some of their "
-    "differences are below .01. Equal time favours what is cheap on two cores: systems that model every frame, "
-    "recurrent ones and ni2018's TCN, take the fewest steps, and the documents gave each as many as it needed. Where "
-    "systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders of the "
+    f"come in the same order? {DECIDED.format(queries='queries')}{TIMED} The documents give no intervals, and some "
+    "of their differences are below .01. Equal time favours what is cheap on two cores: systems that model every "
+    "frame, recurrent ones and ni2018's TCN, take the fewest steps, and the documents gave each as many as it needed. "
+    "Where systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders of the "
     "document stand beside it."
 )
 
@@ -106,7 +109,8 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     typical = (equal or records)[0]
     conditions, made = typical["conditions"], typical["machine"]
     data = "described things" if one.described else "scenes"
-    budget = _budget("run", conditions, equal or records, one.equal_steps(conditions["minutes"]))
+    equal_steps = one.equal_steps(conditions["minutes"])
+    budget = _budget("run", conditions, equal, equal_steps) if equal else "No run is of this experiment's budget"
     setup = (
         f"{budget}. They are trained on {data} of Spoken Stamps and otherwise "
         "under the conditions of systems.md; time in which encoders were "
@@ -130,18 +134,18 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     if claims := claims_table(judged(equal, one), one.figure, equal):
         said = DECIDED.format(queries="classes of queries" if one.described else "queries")
         untrained = " Where both are at chance, neither has learnt in the budget and their order says nothing."
-        parts += ["## Its claims here", said + untrained, claims]
+        parts += ["## Its claims here", said + ("" if equal_steps else TIMED) + untrained, claims]
     return "\n\n".join(parts) + "\n"
 
 
 def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record], equal_steps: int | None = None) -> str:
     """What each run was given, and what the runs took of it, as a sentence."""
     minutes = [record["seconds"] / 60 for record in records]
-    given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores hold"
+    given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores"
     took = f"the runs took {min(minutes):.1f} to {max(minutes):.1f} core minutes"
     if equal_steps:
-        return f"Every {what} takes {equal_steps:,} steps, as many as {given} of one of them; {took}"
-    return f"Every {what} was given the steps that {given} (processor time), by timing a few beforehand; {took}"
+        return f"Every {what} takes {equal_steps:,} steps, which one of them was given for {given}; {took}"
+    return f"Every {what} was given the steps that {given} hold (processor time), by timing a few beforehand; {took}"
 
 
 def _several(records: Sequence[Record]) -> str:

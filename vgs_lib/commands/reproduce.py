@@ -72,7 +72,8 @@ def run(chosen: argparse.Namespace) -> int:
     def jobs() -> Iterator[tuple[Reproduction, Recipe]]:
         """One after another, for each reads the step times that those before it measured."""
         folder = paths.runs() / (f"reproduce-{name}" if one else "reproduce")
-        others = [chosen.out / other for other in ("systems", *EXPERIMENTS) if other != name]
+        shared = [other for other in EXPERIMENTS if equal_steps or not EXPERIMENTS[other].steps]  # else timed
+        others = [chosen.out / other for other in ("systems", *shared) if other != name]
         for plan, equal in runs:
             where = {"runs": folder, "records": chosen.out / name, "others": others}
             yield Reproduction(benchmark, equal, **where, equal_steps=equal_steps, device=chosen.device), plan

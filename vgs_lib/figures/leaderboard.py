@@ -129,7 +129,7 @@ def amount_figure(records: Sequence[Record], series: Mapping[str, str]) -> Figur
     """Recall at 10 against the number of training scenes, as harwath2019's Fig. 6; DataError without records.
 
     Vertical lines span the two ways' intervals together. The axis of recall is logarithmic, so that lines near chance
-    can be told apart too.
+    can be told apart too; a recall of 0 has no mark on it.
 
     series: the name of the line that a system's point is on.
     """
