@@ -78,8 +78,8 @@ ORDERS = (
     f"come in the same order? {DECIDED.format(queries='queries')}{TIMED} The documents give no intervals, and some "
     "of their differences are below .01. Equal time favours what is cheap on two cores: systems that model every "
     "frame, recurrent ones and ni2018's TCN, take the fewest steps, and the documents gave each as many as it needed. "
-    "Where systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders of the "
-    "document stand beside it."
+    "Where systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders "
+    "of the document stand beside it."
 )
 
 
