@@ -240,7 +240,7 @@ def test_record_and_measure_run_the_solution_in_a_kernel(folder, source, capsys,
 
 
 def test_a_child_that_is_still_a_copy_of_its_parent_does_not_count_twice(monkeypatch):
-    code = "import os, time; held = b'x' * 200_000_000; os.fork(); print('there', flush=True); time.sleep(60)"
+    code = "import os, time; held = b'x' * 200_000_000; os.fork(); os.write(1, b'there\\n'); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as process:
         try:
             assert [process.stdout.readline() for _ in range(2)] == [b"there\n"] * 2
