@@ -1,5 +1,6 @@
 """Tests of the solutions: nbval runs every cell and compares the marked ones; after the last cell of a notebook its
-time, memory and size are held to limits, and every exercise must have been found right. One run asserts all.
+memory and size are held to limits, and every exercise must have been found right. One run asserts all. How long each
+notebook took is printed beside what it may take on two free cores; a busy or slow machine fails no test.
 
     python -m pytest --nbval-lax --nbval-current-env notebooks/solutions
 """
@@ -18,7 +19,7 @@ from nbval.plugin import IPyNbFile
 from vgs_lib.coursework.runs import MemoryWatch, fresh_runs, kernel_environment
 from vgs_lib.exercises import RIGHT
 
-# With the start of the kernel, on two cores.
+# What a notebook may take on two free cores, with the start of the kernel: told, not asserted.
 SECONDS, SECONDS_OF = 60, {"02_train": 200, "03_retrieval": 120, "09_fine_grained": 300}
 MAX_BYTES = 1.5e9  # resident, the kernel and what it starts
 MAX_SIZE = 500_000  # bytes of the notebook with all outputs and the state of its widgets
@@ -95,7 +96,7 @@ MEASURE, MEASURED = pytest.StashKey[Measure](), pytest.StashKey[dict]()
 
 
 class Limits(pytest.Item):
-    """The last test of a notebook: its solutions are right, it ran in time and memory and stays small."""
+    """The last test of a notebook: its solutions are right, it kept to its memory and stays small."""
 
     def __init__(self, *, cells, **kwargs):
         super().__init__(**kwargs)
@@ -106,12 +107,9 @@ class Limits(pytest.Item):
         name, measure = self.path.stem, self.parent.stash[MEASURE]
         seconds, peak, size = measure.finish(self.cells)
         self.config.stash.setdefault(MEASURED, {})[name] = seconds, peak, size
-        most = SECONDS_OF.get(name, SECONDS)
         wrong = [
             f"the check of {cell.name} says {found}" for cell, found in self._checks() if not found.startswith(RIGHT)
         ]
-        if seconds >= most:
-            wrong.append(f"it ran for {seconds:.0f} s; at most {most} s are allowed")
         if not 0 < peak < MAX_BYTES:
             wrong.append(f"it took {peak / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} are allowed")
         if size >= MAX_SIZE:
@@ -133,7 +131,7 @@ class Limits(pytest.Item):
 
     def reportinfo(self):
         """Where it stands in the list of tests."""
-        return self.path, 0, "time, memory and size"
+        return self.path, 0, "memory and size"
 
 
 def pytest_collection_modifyitems(items):
@@ -169,4 +167,6 @@ def pytest_runtest_setup(item):
 def pytest_terminal_summary(terminalreporter, config):
     """One line for each notebook."""
     for name, (seconds, peak, size) in config.stash.get(MEASURED, {}).items():
-        terminalreporter.write_line(f"{name}: {seconds:.0f} s, {peak / 1e6:.0f} MB, {size / 1e3:.0f} KB executed")
+        most = SECONDS_OF.get(name, SECONDS)
+        slow = f" (more than the {most} s of two free cores)" if seconds >= most else ""
+        terminalreporter.write_line(f"{name}: {seconds:.0f} s{slow}, {peak / 1e6:.0f} MB, {size / 1e3:.0f} KB executed")

@@ -39,6 +39,16 @@ display(tour)
 until("end")
 """
 
+# A browser that decodes no picture until three messages have come, and notes whether the sound plays.
+SLOW = """() => {
+    const decode = window.createImageBitmap, picture = document.querySelector(".vgs-picture");
+    let come = 0, open;
+    const gate = new Promise((done) => (open = done));
+    window.createImageBitmap = async (...all) => { if (++come === 3) open(); await gate; return decode(...all); };
+    window.playing = [];
+    new MutationObserver(() => playing.push(picture.dataset.playing)).observe(picture, { attributes: true });
+}"""
+
 
 @pytest.fixture(scope="session")
 def toy_notebook(lab):
@@ -165,6 +175,19 @@ def test_a_slow_kernel_that_runs_a_cell(open_notebook, lab, tmp_path):
         page.wait_for_function("n => document.querySelector('.vgs-picture').dataset.shown > n + 2", arg=shown)
         assert tour.data("word") == TWO.caption.words[1].text
         assert page.locator(".jp-InputArea-prompt").first.text_content() == "[*]:"  # the cell runs on
+        (tmp_path / "end").touch()
+        assert not page.errors
+
+
+def test_a_sound_that_was_asked_for_starts_when_a_newer_message_overtakes_it(open_notebook, lab, tmp_path):
+    source = SOURCE.format(folder=str(toy.__file__).rsplit("/", 1)[0]) + BUSY.format(gates=str(tmp_path))
+    (tmp_path / "answer").touch()
+    with open_notebook(lab.write("overtaken.ipynb", source)) as page:
+        tour = TourPage(page)
+        tour.wait_ready()
+        page.evaluate(SLOW)
+        tour.caption(TWO.id)
+        page.wait_for_function("playing.includes('true')")
         (tmp_path / "end").touch()
         assert not page.errors
 

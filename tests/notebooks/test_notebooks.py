@@ -1,6 +1,6 @@
 """Every notebook keeps the form of the course, in the source and in both copies.
 
-Nothing is run here: nbval runs the solutions, and `notebooks/solutions/conftest.py` holds their time, memory and size
+Nothing is run here: nbval runs the solutions, and `notebooks/solutions/conftest.py` holds their memory and size
 to limits.
 """
 

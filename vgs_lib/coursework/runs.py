@@ -20,6 +20,7 @@ from vgs_lib.errors import NotebookError
 
 CELL_SECONDS = 900  # a cell that takes longer is stuck
 STARTING = 1.0  # seconds in which a child may still be a copy of its parent, before it becomes another program
+Seen = dict[tuple[int, float], float]  # (id, time of creation) of a process: when it was first looked at, by our clock
 Progress = Callable[[int, int], None]  # (code cells done, all code cells)
 
 
@@ -47,6 +48,7 @@ class MemoryWatch:
     def __init__(self, pid: Callable[[], int | None], *, interval: float = 0.1):
         self.pid, self.interval = pid, interval
         self.peak_bytes = 0
+        self._seen: Seen = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look_on, daemon=True)
 
@@ -65,18 +67,23 @@ class MemoryWatch:
 
     def _look(self) -> None:
         if (pid := self.pid()) is not None:
-            self.peak_bytes = max(self.peak_bytes, resident_bytes(pid))
+            self.peak_bytes = max(self.peak_bytes, resident_bytes(pid, self._seen))
 
 
-def resident_bytes(pid: int) -> int:
+def resident_bytes(pid: int, seen: Seen | None = None) -> int:
     """Memory that process ``pid`` and its children are resident in, in bytes; 0 if it has ended.
 
     A child that has only just begun and is a copy of its parent still has its parent's memory, which is counted once.
+    How old a child is counts from the first look at it, which ``seen`` keeps: the system's clock may have been set
+    since it started, and times of creation are then off by a second and more.
     """
     import psutil
 
+    seen = {} if seen is None else seen
+
     def is_copy(child: psutil.Process) -> bool:
-        young = time.time() - child.create_time() < STARTING
+        now = time.monotonic()
+        young = now - seen.setdefault((child.pid, child.create_time()), now) < STARTING
         return young and child.cmdline() == psutil.Process(child.ppid()).cmdline()
 
     total = 0

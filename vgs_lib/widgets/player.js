@@ -226,12 +226,14 @@ function render({ model, el }) {
 
   /** Whether a message shows what is shown, such as the tour's after it has seen all pictures: a person listens on. */
   const goesOn = ({ picture, prompt }) =>
-    Boolean(scene?.prompt && prompt && !prompt.play && picture.id === scene.picture?.id && prompt.sound === scene.prompt.sound);
+    Boolean(scene?.prompt && prompt && prompt.sound !== toPlay && picture.id === scene.picture?.id && prompt.sound === scene.prompt.sound);
 
   let asked = null;
+  let toPlay = null; // the sound that is to start; the message that asked for it may have been overtaken by a newer one
   async function show(content, buffers) {
     const number = ++shown;
     const next = decode(content, buffers);
+    if (next.prompt?.play) toPlay = next.prompt.sound;
     const bitmap = next.picture && (await createImageBitmap(new Blob([bytesOf(buffers[0])], { type: "image/jpeg" })));
     if (number !== shown) return; // a newer message came meanwhile
     if (goesOn(next)) {
@@ -248,6 +250,8 @@ function render({ model, el }) {
     image = bitmap;
     asked ??= content.settings;
     const { prompt, picture } = scene;
+    const plays = prompt && prompt.sound === toPlay;
+    toPlay = null;
     if (image) {
       const scale = SIDE / Math.max(image.width, image.height);
       canvas.width = Math.round(image.width * scale);
@@ -271,7 +275,7 @@ function render({ model, el }) {
     canvas.setAttribute("aria-label", picture ? `Picture of ${picture.title}. ${scene.description}` : "No picture yet");
     Object.assign(canvas.dataset, { picture: picture?.id ?? "", title: prompt?.title ?? "", shown: number, playing: "false" });
     draw();
-    if (prompt?.play) start();
+    if (plays) start();
   }
 
   return connect(model, { show, broken: ({ sentence }) => (status.textContent = sentence) }, tearDown, () => {
