@@ -228,7 +228,7 @@ compared = orders(equal)
 Markdown(orders_table(compared) if compared else "No two systems of one document have records yet.")
 
 # %% [markdown]
-# Now every pair. Those that are decided in the other order come first. For each of these, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, eighty sounds in the place of two million videos); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps speak for the first? Which pairs have three seeds, so that the interval knows of them? (It is 95 % for each pair by itself: of forty that do not differ, about two would be "decided" by chance.)
+# Now every pair. Those that are decided in the other order come first. For each of these, four explanations compete: ten minutes are too few for one of the two; our data ask for something else; our conditions are not the document's (one frozen picture network, another optimizer, eighty sounds in the place of two million videos); or the document's difference was the draw of its test or its seed, for none of them gives an interval. Do the steps speak for the first? Which pairs have three seeds, if any, so that the interval knows of them? (It is 95 % for each pair by itself: of forty that do not differ, about two would be "decided" by chance.)
 
 # %%
 Markdown(pairs_table(compared, equal) if compared else "There is none yet.")
@@ -302,7 +302,7 @@ check_mcnemar(mcnemar)
 Markdown(neighbour_table(distinct, k=found_at))
 
 # %% [markdown]
-# Two warnings. Forty comparisons of equal systems, chosen beforehand, give about two "differences" at p < 0.05 by chance; neighbours in an order that was made of the results are the closest of all, and a test of them is no test of a question asked before. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it. (The pairs with three seeds are in section 3.)
+# Two warnings. Forty comparisons of equal systems, chosen beforehand, give about two "differences" at p < 0.05 by chance; neighbours in an order that was made of the results are the closest of all, and a test of them is no test of a question asked before. And the test is about queries only: another seed gives another model, and no test on one run of each can know how far seeds move it. (Section 3 has the pairs with three seeds, where there are any.)
 #
 # **Without code:** how would you design the comparison if you could train only ten runs: two systems with five seeds, or ten systems with one? What is the answer good for in each case?
 #

@@ -94,6 +94,9 @@ knobs = {
     "all-pairs hinge, margin": lambda value: lambda s: losses.all_pairs_hinge(s, margin=value),
 }
 
+# %% [markdown]
+# Choose a loss and turn its knob, from a tenth to three hundred. It turns by factors, not by steps.
+
 # %%
 from IPython.display import display
 from ipywidgets import FloatLogSlider, interactive
@@ -107,6 +110,9 @@ def press(loss, value):
 
 
 interactive(press, loss=list(knobs), value=slider)
+
+# %% [markdown]
+# How many impostors feel the losses of before, and how much of the push the hardest gets:
 
 # %%
 for name, gradient in gradients.items():
@@ -291,6 +297,9 @@ Markdown("\n\n".join(both) if by_loss.records else "No records yet.")
 # %%
 Markdown(comparison(by_loss.records, "ni2018-three-anchor-triplet", "ni2018-sampled-triplet", k=1))
 
+# %% [markdown]
+# The document's claim with our difference, its interval and the steps of the two:
+
 # %%
 Markdown(by_loss.claims)
 
@@ -307,19 +316,34 @@ Markdown(by_loss.claims)
 by_similarity = Recorded.read("similarities", folder)
 Markdown(by_similarity.said + "\n\n" + by_similarity.table)
 
+# %% [markdown]
+# The same as a figure: read the intervals before the order.
+
 # %%
 alt = "Recall at 10 by similarity, by sampled or mined impostors and by the start of the speech side, with intervals"
 title, found = "Similarity, mining and start", by_similarity.records
 with_alt(recall_figure(found, title=title, order=by_similarity.names), alt) if found else "No records yet."
 
+# %% [markdown]
+# The document's figures for these systems, on other pictures and other speech:
+
 # %%
 Markdown(by_similarity.published)
+
+# %% [markdown]
+# What it claims of two of them at a time, and what we found:
 
 # %%
 Markdown(by_similarity.claims)
 
+# %% [markdown]
+# Now the paired tests. First the mined against the sampled impostors with one similarity, the document's largest step:
+
 # %%
 Markdown(comparison(by_similarity.records, "harwath2019-sisa-shn-sounds", "harwath2019-sisa-sounds"))
+
+# %% [markdown]
+# Then two similarities, both with mined impostors, which no document has:
 
 # %%
 Markdown(comparison(by_similarity.records, "harwath2019-misa-shn", "harwath2019-sisa-shn"))
@@ -343,23 +367,32 @@ alt = "The sampled and the semi-hard term of the loss over the steps of each run
 with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run with both terms yet."
 
 # %% [markdown]
-# An impostor drawn at random may score above the true pair, and its hinge is then larger than the margin; a semi-hard one scores below it by definition (where there is one; else one is drawn at random), and the hardest of them just below, so that its hinge is near the margin and not above. What is random can be far above at first and fall to nothing; what is mined begins near the margin and can only fall when even the hardest impostor falls behind. Compare that with the curves (each point is the mean of a hundredth of the run), and ask where a hinge of each term stands after half of the steps: the sum over a batch divided by its pairs and by two. (The dotted line is where training goes from single words to scenes.)
+# An impostor drawn at random may score above the true pair, and its hinge is then larger than the margin; a semi-hard one scores below it by definition (where there is one; else one is drawn at random), and the hardest of them just below, so that its hinge is near the margin and not above. What is random can be far above at first and fall to nothing; what is mined begins near the margin and falls only when even the hardest impostor falls behind; it may rise again where the task gets harder. Compare that with the curves (each point is the mean of a hundredth of the run), and ask where a hinge of each term stands just before the dotted line, just after it, and at the end: the sum over a batch divided by its pairs and by two. (The dotted line is where training goes from single words to scenes.)
 #
 # ## 7. What the encoders begin with
 #
-# **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos? (With videos of your own, `Conditions(pretraining=Pretraining(videos="folder"))` takes them instead.)
+# **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos, and the run from ImageNet has another picture network, too? (With videos of your own, `Conditions(pretraining=Pretraining(videos="folder"))` takes them instead.)
 
 # %%
 by_start = Recorded.read("pretraining", folder)
 Markdown(by_start.said + "\n\n" + by_start.table)
+
+# %% [markdown]
+# As a figure:
 
 # %%
 alt = "Recall at 10 by what the encoders begin with, with intervals"
 title, found = "Initialisation", by_start.records
 with_alt(recall_figure(found, title=title, order=by_start.names), alt) if found else "No records yet."
 
+# %% [markdown]
+# Two steps, from random weights to natural sounds and from these to ImageNet with sound classes:
+
 # %%
 Markdown(by_start.claims)
+
+# %% [markdown]
+# And the document's, where the figures of one system stand below one another by what it began with:
 
 # %%
 Markdown(published_table(["harwath2019-sisa-shn"]))
@@ -375,6 +408,9 @@ Markdown(published_table(["harwath2019-sisa-shn"]))
 by_amount = Recorded.read("data-amount", folder)
 Markdown(by_amount.said)
 
+# %% [markdown]
+# Compare your three lines with these. Chance is the dashed line.
+
 # %%
 from vgs_lib.figures.leaderboard import amount_figure
 
@@ -382,14 +418,20 @@ series = {name: name.rsplit("-", 2)[0].replace("-", " ") for name in by_amount.n
 alt = "Recall at 10 against the number of training scenes for three initialisations"
 with_alt(amount_figure(by_amount.records, series), alt) if by_amount.records else "No records yet."
 
+# %% [markdown]
+# The figures behind the points:
+
 # %%
 Markdown(by_amount.table)
+
+# %% [markdown]
+# For each amount, the two pre-trainings against random weights:
 
 # %%
 Markdown(by_amount.claims)
 
 # %% [markdown]
-# **Without code:** the vertical lines are intervals over queries. Which claims about the *shape* of a curve (it rises, it levels off, it is steeper than the other) do they allow? What would two more seeds add?
+# **Without code:** the vertical lines span the 95 % intervals of both directions, over queries, and are wider than an interval of the mean. Which claims about the *shape* of a curve (it rises, it levels off, it is steeper than the other) do they allow? What would two more seeds add?
 #
 # ## What you saw
 #

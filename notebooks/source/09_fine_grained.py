@@ -126,7 +126,7 @@ with_alt(seen_and_unseen_curves(run), "Recall at 1 on seen and on unseen pairs o
 #
 # ### Exercise 3: average precision at 50
 #
-# Go down the list. At each right entry among the first 50, note the share of right entries down to there. Add these shares and divide by the number of right candidates (`num_right`, at most 50), also those that were not found.
+# Go down the list. At each right entry among the first 50, note the share of right entries down to there. Add these shares and divide by the number of right candidates (`num_right`, at most 50), also those that were not found. (The list may end behind its first 50 entries.)
 
 # %% tags=["exercise"]
 from vgs_lib.exercises.fine_grained import check_average_precision
@@ -162,10 +162,16 @@ colours = {names[split]: figures["colour"] for split, figures in found.items()}
 figure = compared_figure(colours, title="Colour pairs, test")
 with_alt(figure, "R@1 and mAP@50 of seen and unseen colour pairs, both ways, with intervals and chance")
 
+# %% [markdown]
+# The same for the pairs of a size and a noun:
+
 # %%
 sizes = {names[split]: figures["size"] for split, figures in found.items()}
 figure = compared_figure(sizes, title="Size pairs, test")
 with_alt(figure, "R@1 and mAP@50 of seen and unseen size pairs, both ways, with intervals and chance")
+
+# %% [markdown]
+# Is that more than guessing?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -176,7 +182,7 @@ for name, one in colours.items():
 # %% [markdown]
 # Unseen pairs are found many times as often as chance. Does the model then combine colours with things? Not so fast: in a split of unseen pairs most nouns come in one colour only, so whoever hears the size and the noun, and is deaf to colours, finds most of them.
 #
-# There are only 36 queries on size pairs, about four nouns, and seen and unseen pairs have different nouns. Their wide intervals say so.
+# With the parameters above there are only 36 queries on size pairs, about four nouns, and seen and unseen pairs have different nouns. Their wide intervals say so.
 #
 # ### A choice that only the colour decides
 #
@@ -361,7 +367,7 @@ with_alt(figure, "Weights over time with the words marked")
 #
 # These take hours, not a minute, so they are read from records in the folder `results`; a sentence names the command that makes them. Each run trains on 8,000 described things, for gamma and the parts over exactly the same steps, the six systems for the same time, and is judged on the colour pairs of all 48 things, seen and unseen; *colour* is the choice of section 4. The document's own figures stand on birds (CUB-200) and flowers (Oxford-102), and are never mixed with ours.
 #
-# **Predict first.** From `gamma` 1 to 100, where will recall be best, and will it fall on both sides? Will the best gamma be the same for seen and for unseen pairs?
+# **Predict first.** From `gamma` 1 to 100, where will recall be best, and will it fall on both sides? Will the best gamma be the same for seen and for unseen pairs, and will the intervals in the figure let you say so?
 
 # %%
 from pathlib import Path
@@ -380,7 +386,7 @@ alt = "Recall at 1 of seen and unseen pairs over gamma, both ways, with interval
 with_alt(gamma_records_figure(gammas.records), alt) if gammas.records else "Nothing to draw yet."
 
 # %% [markdown]
-# Each claim of the document stands below the table, with our difference in R@1 of unseen pairs; it is *undecided* where the interval contains 0.
+# Each claim of the document stands below the table, with our difference in R@1 of unseen pairs; it is *undecided* where the interval contains 0. The interval draws classes of queries; where the column *seeds* says 1, another training could give another verdict.
 
 # %%
 Markdown(gammas.table + "\n\n" + gammas.claims)
@@ -388,14 +394,14 @@ Markdown(gammas.table + "\n\n" + gammas.claims)
 # %% [markdown]
 # The document found its peak at 13 on both of its data sets. Its Table 3.1 lists no validation set for either of them: if 13 was chosen on the test sets, the figures there are a little too good. That is a kind of [leakage](glossary.md#leakage).
 #
-# **Predict first.** Its ablation takes parts away, one at a time (Tables 5.6 and 5.7). Which part is worth most: the matching loss, the attention over the picture, or the attention over time? (Here CBAM weights the maps of a frozen network.)
+# **Predict first.** Its ablation takes parts away, replaces one or moves one (Tables 5.6 and 5.7). Which part is worth most: the matching loss, the attention over the picture, or the attention over time? (Here CBAM weights the maps of a frozen network.)
 
 # %%
 ablations = Recorded.read("ablations", folder)
 Markdown(ablations.missing + "\n\n" + ablations.published)
 
 # %% [markdown]
-# The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percent, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands clearly on flowers is the loss, while block 4 and no attention at all are near the edge; on birds (2,933 pictures, .9 percent) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value:
+# The document gives no intervals. The flowers' test set has 1,155 pictures: a share of 0.63 of so many has a standard error of 1.4 percentage points, and of more, since pictures of one species are alike, so that the order of neighbours on Oxford-102 may be the draw of the test. What stands clearly on flowers is the loss, while block 4 and no attention at all are near the edge; on birds (2,933 pictures, .9 percentage points) taking both attentions away costs far more than the draw of the test. Neither says anything about seeds. And ours; of several seeds the mean, the smallest and the largest value. How far apart are the seeds of one system? Which of the differences that are decided with one seed is smaller than that?
 
 # %%
 Markdown(ablations.table + "\n\n" + ablations.claims)
@@ -405,7 +411,7 @@ Markdown(ablations.table + "\n\n" + ablations.claims)
 #
 # The document's main table (5.5) puts its system beside five others: with the losses TIMAM, CMPM with CMPC and DSCMR on its own encoders, and the systems of harwath2016 and merkx2019.
 #
-# **Predict first.** Which of them know the classes of the training things, and does that help with pairs that are new?
+# **Predict first.** Which of them know the classes of the training things, and does that help with pairs that are new? (CMPC, DSCMR and TIMAM train a classifier of them; the matching loss only leaves pairs of one class out.)
 
 # %%
 six = Recorded.read("fine-grained", folder)

@@ -74,6 +74,7 @@ def precision(right, num_right, *, at=50, bounded=True, inside=None):
         (lambda right, n: precision(right, n, bounded=False), "only the 50 best count"),
         (lambda right, n: precision(right, n, inside=50, bounded=False), "divide by 50"),
         (lambda right, n: precision(right, n, inside=50) * n, "divide by the number of right"),
+        (lambda right, n: precision(right, sum(right), inside=50), "that were not found"),
         (
             lambda right, n: sum(sum(right[: i + 1]) / (i + 1) for i in range(len(right[:50]))) / len(right[:50]),
             "not at every place",
@@ -108,6 +109,7 @@ def probability(scores, own, masked, gamma, *, mask=True, multiply=True):
         (lambda s, i, m, g: (g * s.masked_fill(m, 0)).softmax(0)[i], "exp(0)"),
         (lambda s, i, m, g: s[9], "raises IndexError"),
         (lambda s, i, m, g: 0.999, "too high"),
+        (lambda s, i, m, g: probability(s, i, m, g) if g < 100 else 1e-12, "For gamma 100"),
     ],
 )
 def test_matching(function, said):

@@ -1,5 +1,7 @@
 """The checks of 08_losses: right answers, and the mistakes they name."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -51,6 +53,8 @@ def semi_hard(row, right):
         (lambda row, right: int(row.argmin()), "is harder"),
         (lambda row, right: semi_hard(row, right) or 1, "expected None"),
         (lambda row, right: 7, "columns are 0 to 3"),
+        (lambda row, right: 2.7, "is whole"),
+        (lambda row, right: math.nan, "is whole"),
         (lambda row, right: None, "Not answered yet"),
         (lambda row, right: ..., "Not answered yet"),
         (lambda row, right: row, "Expected one number"),

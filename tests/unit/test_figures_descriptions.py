@@ -88,14 +88,16 @@ def test_curves_of_a_run(tmp_path):
 
 
 def test_recall_over_gamma_in_order():
-    def record(gamma, r1):
+    def record(gamma, r1, seed=0):
         found = {
             name: {"colour": {way: {"r1": x, "r1_ci": [x - 0.01, x + 0.02], "r1_chance": 0.01} for way in WAYS}}
             for name, x in (("seen", r1), ("unseen", r1 / 2))
         }
-        return {"plan": {"loss": {"options": {"gamma": gamma}}}, "figures": found}
+        plan = {"loss": {"options": {"gamma": gamma}}}
+        return {"system": f"gamma-{gamma:g}", "seed": seed, "plan": plan, "figures": found}
 
-    drawn = gamma_records_figure([record(100.0, 0.1), record(1.0, 0.2), record(13.0, 0.3)])
+    another = record(13.0, 0.9, seed=1)  # not drawn: each point is one training
+    drawn = gamma_records_figure([record(100.0, 0.1), record(1.0, 0.2), record(13.0, 0.3), another])
     seen, unseen = (container.lines[0] for container in drawn.axes[1].containers)
     assert list(seen.get_xdata()) == [1, 13, 100] and list(seen.get_ydata()) == [0.2, 0.3, 0.1]
     assert list(unseen.get_ydata()) == [0.1, 0.15, 0.05] and figure_png(drawn)

@@ -14,6 +14,7 @@ from vgs_lib.benchmark.readme_section import BEGIN, END, section
 from vgs_lib.benchmark.records import read_records
 from vgs_lib.benchmark.result_pages import experiment_page, systems_page
 from vgs_lib.recipes import SYSTEMS
+from vgs_lib.retrieval import WAYS
 
 RESULTS = paths.results_folder()
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -50,6 +51,17 @@ def test_the_records_are_of_the_conditions_and_the_systems_of_today(name):
         assert record["history"][-1]["step"] == record["steps"]
         trained, untrained = record["figures"].get("100 scenes", record["figures"]), record["untrained"]
         assert trained.keys() == untrained.keys() and trained != untrained
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_the_records_are_of_as_many_pairs_as_the_documents_protocols(name):
+    for record in read_records(RESULTS / name):
+        for number in {100, 1000, 1024} if record.get("benchmark", "scenes") == "scenes" else ():
+            for way in WAYS:
+                figures = record["figures"][f"{number} scenes"][way]
+                assert (figures["n"], figures["candidates"]) == (number, number), record["system"]
+                assert number != 100 or record["untrained"][way]["n"] == 100
+                assert number != 1000 or len(record["figures"]["ranks"][way]) == 1000
 
 
 @pytest.mark.parametrize("name", THERE)

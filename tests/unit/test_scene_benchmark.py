@@ -6,8 +6,10 @@ from test_reproduce import CONDITIONS
 
 from vgs_lib import retrieval
 from vgs_lib.batches.held_out import HeldOut
-from vgs_lib.benchmark.scene_benchmark import SceneBenchmark, map_at_50
+from vgs_lib.benchmark.result_pages import SCENES
+from vgs_lib.benchmark.scene_benchmark import NUM_SCENES, SceneBenchmark, map_at_50
 from vgs_lib.data.scenes import Scenes
+from vgs_lib.data.stamps import Stamps
 from vgs_lib.recipes import build_model, recipe
 from vgs_lib.studies.study import Prepared
 
@@ -50,3 +52,34 @@ def test_every_figure_of_a_model_is_of_the_way_it_says(world, monkeypatch):
     )
     untrained = benchmark.untrained(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
     assert (untrained["speech_to_image"]["r1"], untrained["image_to_speech"]["r1"]) == (0.125, 1.0)
+
+
+def test_a_protocol_takes_so_many_of_the_first_scenes(world, monkeypatch):
+    """zhang2020's 100, harwath2019's 1,000, ni2018's 1,024: beyond each, captions find the picture before theirs."""
+    assert NUM_SCENES == 1024, "all that a protocol asks for"
+    benchmark, model = SceneBenchmark(world), build_model(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
+    scores = torch.eye(1024)
+    for begin in (100, 1000):  # one caption of those that only the next protocol has
+        scores[begin - 1, begin] = 2.0
+    asked = []
+    monkeypatch.setattr(HeldOut, "embed", lambda self, model, first=None: asked.append(first) or (None, None, None))
+    monkeypatch.setattr(type(model), "score", lambda self, *maps: scores)
+    monkeypatch.setattr(HeldOut, "same_class", torch.eye(1024, dtype=torch.bool))
+    found = benchmark.judge(model)
+    for number, missed in ((100, 0), (1000, 1), (1024, 2)):
+        for figures in found[f"{number} scenes"].values():
+            assert (figures["n"], figures["candidates"]) == (number, number)
+            assert figures["r1"] == pytest.approx(1 - missed / number, abs=1e-4)
+            assert figures["r10_chance"] == pytest.approx(10 / number, abs=1e-4)
+    assert [len(ranks) for ranks in found["ranks"].values()] == [1000, 1000]
+    prepare = lambda self, plan: Prepared(model, None)
+    monkeypatch.setattr("vgs_lib.benchmark.scene_benchmark.SceneStudy.prepare", prepare)
+    benchmark.untrained(CONDITIONS.plan(recipe("ni2018-baseline"), steps=1, seed=0))
+    assert asked == [None, None, 100]
+
+
+def test_the_chance_of_single_names_is_what_the_page_says():
+    """mAP@50 of random order among the thousand names of the test split, where a name comes more than once."""
+    names = HeldOut(Scenes(Stamps.open(), "test"), 1000, words=True).same_class
+    chance = retrieval.chance_average_precision(1000, names.sum(dim=1).tolist(), at=50)
+    assert f"chance {chance:.3f}".replace("0.", ".") in SCENES

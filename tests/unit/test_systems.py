@@ -13,6 +13,7 @@ from vgs_lib.recipes import SYSTEMS, Part, Scale, recipe, scaled
 from vgs_lib.recipes.building import AUDIO_ENCODERS
 from vgs_lib.recipes.published import published
 from vgs_lib.training import fit
+from vgs_lib.training.state import learning_rate_factor
 
 TINY = Scale(width=1 / 16, dim=16, frames=400, pictures="lite0")
 
@@ -26,19 +27,26 @@ def test_names_begin_with_their_document_and_are_all_there():
     assert firsts == {"ni2018", "zhang2020", "harwath2019", "tian2020", "chrupala2017", "scharenborg2020", "merkx2019"}
 
 
+ENDINGS = {"natural sounds": "-sounds", "ImageNet": "-imagenet", "ImageNet and AudioSet": "-imagenet"}
+
+
 def test_every_published_row_has_a_recipe():
+    """Of its system and, in harwath2019, of what the encoders began with."""
     assert {row.system for row in published()} <= SYSTEMS.keys()
+    harwath = [row for row in published() if row.system.startswith("harwath2019")]
+    assert {row.system + ENDINGS.get(row.initialisation, "") for row in harwath} <= SYSTEMS.keys()
 
 
 def test_a_system_of_a_table_of_harwath2019_begins_with_what_its_row_there_began_with():
     """Systems from other weights than those of the table's row say so, and name the system that has the row."""
-    words = {"": "none", "natural-sounds": "natural sounds", "sound-classes": "ImageNet and AudioSet"}
+    words = {"": "", "natural-sounds": "natural sounds", "sound-classes": "ImageNet and AudioSet"}
     rows = {(row.system, row.initialisation, row.source) for row in published() if row.system.startswith("harwath2019")}
     harwath = {name: system for name, system in SYSTEMS.items() if name.startswith("harwath2019")}
     for name, system in harwath.items():
         base = name.removesuffix("-sounds").removesuffix("-imagenet")
         if "Table" in system.document:
-            assert (base, words[system.initial], system.document) in rows, name
+            pictures = "ImageNet" if system.image.options["pretrained"] else "none"
+            assert (base, words[system.initial] or pictures, system.document) in rows, name
         elif any(row[0] == name for row in rows):
             assert f"({name}-sounds)" in system.chosen and f"{name}-sounds" in SYSTEMS
     random = {name for name, system in harwath.items() if not system.initial and system.document.endswith("Table 1")}
@@ -80,11 +88,36 @@ def test_chrupala2017_is_clipped_where_its_code_clips_the_gradient_of_a_mean_at_
     assert system.fit.gradient_clip / of_ours == pytest.approx(2 / of_code)
 
 
-def test_batches_and_decays_are_the_documents():
-    batch = {name: system.data.batch_size for name, system in SYSTEMS.items()}
-    assert batch["harwath2019-misa"] == 80 and batch["zhang2020-vgg16-5"] == 4 and batch["tian2020"] == 64
-    assert batch["merkx2019"] == 32
-    assert batch["chrupala2017"] == 32
+BATCHES = {"harwath2019": 80, "zhang2020": 4, "tian2020": 64, "ni2018": 128}  # of the others 32
+DECAYS = {"tian2020": 1e-5, "tian2020-dscmr": 0.0}
+BETAS = {"zhang2020": (0.5, 0.9), "tian2020": (0.95, 0.999), "tian2020-dscmr": (0.5, 0.999)}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_batches_and_moments_are_the_documents(name):
+    system, document = SYSTEMS[name], name.split("-")[0]
+    ours = lambda settings, other: settings.get(name, settings.get(document, other))
+    assert system.data.batch_size == ours(BATCHES, 32)
+    assert system.fit.weight_decay == ours(DECAYS, 0.0)
+    if document == "harwath2019":
+        assert (system.fit.optimizer, system.fit.momentum) == ("sgd", 0.9)
+    else:
+        assert (system.fit.optimizer, system.fit.betas) == ("adam", ours(BETAS, (0.9, 0.999)))
+    assert system.fit.gradient_clip == (2048.0 if document == "chrupala2017" else None)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_rates_change_when_the_documents_do(name):
+    """harwath2019 divides by 10 after 30 epochs, ni2018 by 2 after 5; merkx2019 goes round, the others stay."""
+    settings, document = SYSTEMS[name].fit, name.split("-")[0]
+    last = settings.steps - 1
+    changes = {
+        "harwath2019": {0: 1.0, 30 * 5000 - 1: 1.0, 30 * 5000: 0.1, last: 0.1},
+        "ni2018": {0: 1.0, settings.steps // 2 - 1: 1.0, settings.steps // 2: 0.5, last: 0.5},
+        "merkx2019": {0: 0.005, 1875: 1.0, 3750: 0.005, 5625: 1.0},
+    }
+    wanted = changes.get(document, {0: 1.0, last // 2: 1.0, last: 1.0})
+    assert {step: learning_rate_factor(step, settings) for step in wanted} == pytest.approx(wanted)
 
 
 def test_runs_are_as_long_as_the_documents():

@@ -112,6 +112,20 @@ def value(record: Record, figure: str, ways: Sequence[str] = WAYS) -> float:
     return fmean(_part(record, figure)[way][figure.removeprefix("unseen_")] for way in ways)
 
 
+def seeds_apart(records: Sequence[Record], figure: str) -> str:
+    """How far apart the seeds of one system are at most, as a sentence that begins with a blank; "" without several."""
+    values: dict[str, list[float]] = {}
+    for record in records:
+        values.setdefault(record["system"], []).append(value(record, figure))
+    widest = max(values, key=lambda name: float(np.ptp(values[name])), default="")
+    if not widest or len(values[widest]) < 2:
+        return ""
+    return (
+        f" Seeds of one system differ by up to {np.ptp(values[widest]):.3f} here ({len(values[widest])} of {widest}): "
+        "a smaller difference that is decided with one seed might not be with another."
+    )
+
+
 def _part(record: Record, figure: str) -> Mapping[str, Any]:
     figures = record["figures"]
     if figure.startswith("unseen_"):

@@ -63,8 +63,8 @@ def judged(records: Sequence[Mapping[str, Any]], one: Experiment) -> list[Compar
 
 def claims_table(pairs: Sequence[Compared], figure: str, records: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table of what the document of an experiment claims and what we found; "" where nothing is trained."""
-    heads = ["better there", "worse there", f"our difference of {NAMES[figure]}", "95 % interval", "seeds"]
-    heads += ["steps of the two", "verdict"]
+    heads = ["better there", "worse there", f"our difference of {NAMES[figure]}, mean of both ways", "95 % interval"]
+    heads += ["seeds", "steps of the two", "verdict"]
     taken = _taken(records)
     rows = [[pair.better, pair.worse, *_numbers(pair), taken(pair), pair.verdict] for pair in pairs]
     return markdown_table(heads, rows) if rows else ""

@@ -1,9 +1,9 @@
 """How many steps a budget of minutes holds: what a step of each system costs, measured once.
 
 The cost is time of the processor, not of the clock, so that waiting is not counted; beside other work on the same cores
-a step still costs up to twice as much, so time when the machine does nothing else. Where a GPU computes it is time of
-the clock, and the budget is the minutes themselves. A file of step times
-makes the budget the same on every machine too: whoever trains takes the steps that it held where they were measured.
+a step still costs up to three times as much, so time when the machine does nothing else. Where a GPU computes it is
+time of the clock, and the budget is the minutes themselves. A file of step times makes the budget the same on every
+machine too: whoever trains takes the steps that it held where they were measured.
 """
 
 import itertools

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vgs_lib.benchmark.agreement import orders
+from vgs_lib.benchmark.agreement import orders, seeds_apart
 from vgs_lib.benchmark.agreement_tables import claims_table, judged, orders_table, pairs_table
 from vgs_lib.benchmark.attribute_benchmark import PER_CLASS
 from vgs_lib.benchmark.experiments import Experiment
@@ -19,37 +19,33 @@ def systems_page(records: Sequence[Record]) -> str:
     """Our table with how it was made, its order beside the documents', and the published figures of the systems."""
     equal = comparable(records)
     typical = (equal or records)[0]
-    conditions, made, scale = typical["conditions"], typical["machine"], typical["conditions"]["scale"]
-    intro = (
+    conditions, scale = typical["conditions"], typical["conditions"]["scale"]
+    said = [
         f"{_budget('system', conditions, equal or records)}. All are trained on Spoken Stamps "
         f"under equal conditions: batches of {conditions['data']['batch_size']}, hidden channels times "
         f"{scale['width']:g}, embeddings of {scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one "
-        "optimizer. Recall and median rank are of 1,000 test scenes of one to four things, told by voices never "
-        "trained on (chance R@1 .001, R@10 .010, median rank 500.5); mAP@50 is of 1,000 single names, where every "
-        f"picture of the same name is right. {_pointing(records)}The CSV beside this page has 95 % intervals of R@10. "
-        f"{_several(equal or records)}Made by {made_by(equal or records)} with {_threads(made)} of "
-        f"{made['processor']}, torch {made['torch']}."
-    )
+        f"optimizer. {TRAINED_BEFORE} {_made(equal or records)}",
+        f"{SCENES} {_pointing(records)}{_several(equal or records)}{CSV.format(figure='R@10')}",
+    ]
     if any(map(reads_text, records)):
-        intro += (
-            " Systems that read text are given the exact words of the captions, where harwath2019 has a recogniser's; "
+        said.append(
+            "Systems that read text are given the exact words of the captions, where harwath2019 has a recogniser's; "
             "they hear no voice, so where they come above systems that hear, that says what exact words do."
         )
-    intro += (
-        " Time in which encoders were trained beforehand is not counted, and all systems see pictures through the same "
-        "network trained on ImageNet, whatever a name says of its beginning."
-    )
-    intro += (
-        " Systems of tian2020 see the maps of two strides of it, as CBAM needs them; losses on classes (CMPC, DSCMR, "
-        "TIMAM) know one class for each set of names, so nearly one for each scene: their rows here say little, and "
-        "fine-grained.md judges them."
+    said.append(
+        "All systems see pictures through the same network trained on ImageNet, whatever a name says of its "
+        "beginning. Systems of tian2020 see the maps of two strides of it, as CBAM needs them; losses on classes "
+        "(CMPC, DSCMR, TIMAM) know one class for each set of names, so nearly one for each scene: their rows here say "
+        "little, and fine-grained.md judges them."
     )
     if odd := _named([record for record in records if record not in equal]):
-        intro += f" Trained under other conditions or for steps that were asked for, and in the table only: {odd}."
-    parts = ["# Systems on Spoken Stamps", intro, table(records)]
+        said.append(f"Trained under other conditions or for steps that were asked for, and in the table only: {odd}.")
+    parts = ["# Systems on Spoken Stamps", *said, table(records)]
     if found := orders(equal):
         parts += [
             "## The order of the systems",
+            ORDERED,
+            DECIDED.format(queries="queries") + TIMED + seeds_apart(equal, "r10"),
             ORDERS,
             orders_table(found),
             "Every pair:",
@@ -62,24 +58,35 @@ def systems_page(records: Sequence[Record]) -> str:
     return "\n\n".join([*parts, "## Published", theirs, published_table(systems)]) + "\n"
 
 
+SCENES = (
+    "Recall and median rank are of 1,000 test scenes of one to four things, told by voices never trained on (chance "
+    "R@1 .001, R@5 .005, R@10 .010, median rank 500.5); mAP@50 is of 1,000 single names, where every picture of the "
+    "same name is right (chance .005)."
+)
+CSV = "The CSV beside this page has 95 % intervals of {figure}."
+TRAINED_BEFORE = "Time in which encoders were trained beforehand is not counted."
 DECIDED = (
     "Decided (it agrees or disagrees) means that the 95 % interval of our difference does not contain 0; with one seed "
     "it is over {queries} and says nothing about another seed, with three or more the spread of the seeds is added "
     "to it by Student's t. A pair is judged on the seeds that both have, of fewer than three on the first, so its "
     "difference need not be that of the means in the table. Seeds change the first weights, a pre-training "
-    "where there is one, what a loss draws and dropout, not the scenes, the voices or the order of the batches."
+    "where there is one, what a loss draws and dropout, not the scenes, the voices or the order of the batches. "
+    "Where one of the two is near chance, it has not learnt in the budget: that it is worse says this and no more."
 )
 TIMED = (
     " Steps were timed run by run and differ between systems that cost the same, by up to a third, which no interval "
-    "knows of."
+    "knows of. Equal time favours what is cheap on two cores; the documents gave each system as many steps as it "
+    "needed."
+)
+ORDERED = (
+    "For each pair of systems that a document orders on one data set, with encoders that began with the same: do ours "
+    "come in the same order?"
 )
 ORDERS = (
-    "For each pair of systems that a document orders on one data set, with encoders that began with the same: do ours "
-    f"come in the same order? {DECIDED.format(queries='queries')}{TIMED} The documents give no intervals, and some "
-    "of their differences are below .01. Equal time favours what is cheap on two cores: systems that model every "
-    "frame, recurrent ones and ni2018's TCN, take the fewest steps, and the documents gave each as many as it needed. "
-    "Where systems differ in their picture networks alone, as zhang2020's, they are one run here, and several orders "
-    "of the document stand beside it."
+    "Systems that model every frame, recurrent ones and ni2018's TCN, take the fewest steps. The documents give no "
+    "intervals, and some of their differences are below .01. Kendall's tau says little of few pairs, and ni2018's "
+    "words order the TCN alone against the rest. Where systems differ in their picture networks alone, as "
+    "zhang2020's, they are one run here, and several orders of the document stand beside it."
 )
 
 
@@ -107,34 +114,36 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     """What was compared and how, what the document found, our table in the experiment's order, and its claims."""
     equal = one.comparable(records)
     typical = (equal or records)[0]
-    conditions, made = typical["conditions"], typical["machine"]
+    conditions = typical["conditions"]
     data = "described things" if one.described else "scenes"
     equal_steps = one.equal_steps(conditions["minutes"])
     budget = _budget("run", conditions, equal, equal_steps) if equal else "No run is of this experiment's budget"
-    setup = (
-        f"{budget}. They are trained on {data} of Spoken Stamps and otherwise "
-        "under the conditions of systems.md; time in which encoders were "
-        f"trained beforehand is not counted. {one.note} {_several(equal or records)}Made by "
-        f"{made_by(equal or records, one.name)} "
-        f"with {_threads(made)} of {made['processor']}, torch {made['torch']}."
+    trained = (
+        f"{budget}. They are trained on {data} of Spoken Stamps and otherwise under the conditions of systems.md. "
+        f"{TRAINED_BEFORE} {_made(equal or records, one.name)}"
     )
+    several = _several(equal or records)
     if one.described:
-        setup += (
-            " Figures are of queries whose colour and noun were trained together (seen) and of those that never were "
+        measured = (
+            "Figures are of queries whose colour and noun were trained together (seen) and of those that never were "
             f"(unseen); {_described_chance(typical)}. "
             "In these splits size and noun nearly name a picture; the columns *colour* give how often the named colour "
             "is chosen between two pictures (or captions) of the same thing and size in two colours, one of them never "
-            "trained: a model that is deaf to colours has .5 in the mean of seen and unseen, which is *both*."
+            "trained: a model that is deaf to colours has .5 in the mean of seen and unseen, which is *both*. "
+            f"{several}{CSV.format(figure='mAP@50')}"
         )
+    else:
+        measured = f"{SCENES} {several}{CSV.format(figure='R@10')}"
+    said = [trained, one.note, measured]
     if odd := _named([record for record in records if record not in equal]):
-        setup += f" Trained under other conditions or for other steps, and in the table only: {odd}."
+        said.append(f"Trained under other conditions or for other steps, and in the table only: {odd}.")
     theirs = f"On other data the document found: {one.found} ({one.source})"
     order = [part.recipe.name for part in one.parts]
-    parts = [f"# {one.title}", setup, theirs, table(records, order=order)]
+    parts = [f"# {one.title}", theirs, *said, table(records, order=order)]
     if claims := claims_table(judged(equal, one), one.figure, equal):
-        said = DECIDED.format(queries="classes of queries" if one.described else "queries")
-        untrained = " Where both are at chance, neither has learnt in the budget and their order says nothing."
-        parts += ["## Its claims here", said + ("" if equal_steps else TIMED) + untrained, claims]
+        decided = DECIDED.format(queries="classes of queries" if one.described else "queries")
+        decided += ("" if equal_steps else TIMED) + seeds_apart(equal, one.figure)
+        parts += ["## Its claims here", decided, claims]
     return "\n\n".join(parts) + "\n"
 
 
@@ -144,8 +153,19 @@ def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record],
     given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores"
     took = f"the runs took {min(minutes):.1f} to {max(minutes):.1f} core minutes"
     if equal_steps:
-        return f"Every {what} takes {equal_steps:,} steps, which one of them was given for {given}; {took}"
+        return (
+            f"Every {what} takes {equal_steps:,} steps, which one of them was given for {given}; {took}, the more the "
+            "busier the machine was"
+        )
     return f"Every {what} was given the steps that {given} hold (processor time), by timing a few beforehand; {took}"
+
+
+def _made(records: Sequence[Record], experiment: str = "") -> str:
+    """The commands that made the records and the machine that they ran on, as a sentence."""
+    made = records[0]["machine"]
+    threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
+    on = f"{made['gpu']} and {threads}" if "gpu" in made else threads
+    return f"Made by {made_by(records, experiment)} with {on} of {made['processor']}, torch {made['torch']}."
 
 
 def _several(records: Sequence[Record]) -> str:
@@ -169,11 +189,6 @@ def _described_chance(record: Record) -> str:
         f"{len(one['ranks'])} queries a split among {PER_CLASS} pictures of each of {classes} classes, any of the "
         f"named class is right; chance is R@1 {one['r1_chance']:.3f}, mAP@50 {one['map50_chance']:.3f}"
     )
-
-
-def _threads(made: Mapping[str, Any]) -> str:
-    threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
-    return f"{made['gpu']} and {threads}" if "gpu" in made else threads
 
 
 def _named(records: Sequence[Record]) -> str:

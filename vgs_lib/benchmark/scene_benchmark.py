@@ -16,11 +16,13 @@ from vgs_lib.data.stamps import Stamps
 from vgs_lib.evaluation import figures_of_maps, retrieval_figures
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe
+from vgs_lib.retrieval.measures import PROTOCOL_PAIRS, subset
 from vgs_lib.studies.pretraining import Pretraining
 from vgs_lib.studies.scene_study import SceneStudy, fitted
 
-NUM_SCENES = 1024  # of the test split: ni2018's protocol; harwath2019's takes the first 1,000, zhang2020's 100
+NUM_SCENES = max(PROTOCOL_PAIRS.values())  # of the test split; a document's protocol takes the first of them
 NUM_WORDS = 1000
+PROTOCOLS = sorted(set(PROTOCOL_PAIRS.values()))
 
 
 class SceneBenchmark:
@@ -46,7 +48,7 @@ class SceneBenchmark:
         """Figures of 100 scenes: the baselines "(R)" of zhang2020, Table 1."""
         model = SceneStudy(self.stamps, plan).prepare(replace(plan, initial="")).model
         assert isinstance(model, DualEncoder)
-        return _both_ways(model.score(*self.scenes.embed(model.eval(), first=100)).cpu())
+        return _both_ways(model.score(*self.scenes.embed(model.eval(), first=PROTOCOL_PAIRS["zhang2020"])).cpu())
 
     @torch.no_grad()
     def judge(self, model: DualEncoder) -> dict[str, Any]:
@@ -54,7 +56,7 @@ class SceneBenchmark:
         image_maps, audio_maps, lengths = self.scenes.embed(model)
         scores = model.score(image_maps, audio_maps, lengths).cpu()
         trial = self.scenes.trial()
-        found: dict[str, Any] = {f"{n} scenes": _both_ways(scores[:n, :n]) for n in (100, 1000, 1024)}
+        found: dict[str, Any] = {f"{n} scenes": _both_ways(_first(scores, n)) for n in PROTOCOLS}
         if not model.pooled and not reads_text(model.audio_encoder):
             maps = figures_of_maps(model, image_maps, audio_maps, lengths, trial, threshold=0.5)
             found["pointing"] = {key: maps[key] for key in ("pointing", "pointing_ci", "pointing_chance")}
@@ -64,7 +66,7 @@ class SceneBenchmark:
             way: retrieval_figures(s, r, seed=0) | map_at_50(s, r)
             for way, s, r in (("speech_to_image", words.T, right.T), ("image_to_speech", words, right))
         }
-        first = scores[:1000, :1000]
+        first = _first(scores, PROTOCOL_PAIRS["harwath2019"])
         found["ranks"] = {
             "speech_to_image": retrieval.ranks(first.T).tolist(),
             "image_to_speech": retrieval.ranks(first).tolist(),
@@ -77,6 +79,11 @@ def map_at_50(scores: torch.Tensor, right: torch.Tensor) -> dict[str, Any]:
     each = retrieval.average_precision(scores, right, at=50)
     low, high = retrieval.bootstrap_interval(each, seed=0)
     return {"map50": round(float(each.mean()), 4), "map50_ci": [round(low, 4), round(high, 4)]}
+
+
+def _first(scores: torch.Tensor, num_pairs: int) -> torch.Tensor:
+    """The scores of so many scenes, or of all where a benchmark has fewer."""
+    return subset(scores, min(num_pairs, len(scores)))
 
 
 def _both_ways(scores: torch.Tensor) -> dict[str, Any]:

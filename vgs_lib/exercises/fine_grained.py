@@ -67,16 +67,20 @@ def check_class_chance(answer, num_classes: int, per_class: int) -> str:
 
 
 def check_average_precision(function: Callable, at: int = 50) -> str:
-    """Does ``function(right, num_right)`` give AP@``at`` of a ranked list of bool, ``num_right`` right in all?"""
+    """Does ``function(right, num_right)`` give AP@``at`` of a ranked list of bool, ``num_right`` right in all?
+
+    The list may end behind ``at`` entries, before all right candidates are found.
+    """
     generator = torch.Generator().manual_seed(0)
     lists = [[True, False, True, False], [False, False, True], [True] * 3 + [False] * 60]
     lists += [[False] * at + [True] * 2, [True] * (at + 10)]
     lists += [(torch.rand(at + 20, generator=generator) < 0.3).tolist()]
-    for case in lists:
+    shown = [*map(list, lists), lists[-1][:at]]
+    for case, known in zip([*lists, lists[-1]], shown, strict=True):
         scores = torch.arange(len(case), 0, -1.0)[None]
         right = float(retrieval.average_precision(scores, torch.tensor([case]), at=at))
         try:
-            found = function(list(case), sum(case))
+            found = function(known, sum(case))
         except Exception as error:
             return f"It raises {type(error).__name__}: {error}"
         if unfit := blank(found, "a function that returns a number") or not_a_number(found):
@@ -84,8 +88,8 @@ def check_average_precision(function: Callable, at: int = 50) -> str:
         value = float(found)
         if math.isclose(value, right, abs_tol=1e-6):
             continue
-        shown = ", ".join("right" if one else "wrong" for one in case[:5]) + (", ..." if len(case) > 5 else "")
-        return f"For a list that begins {shown}: {_ap_hint(value, right, case, at)}"
+        begins = ", ".join("right" if one else "wrong" for one in case[:5]) + (", ..." if len(case) > 5 else "")
+        return f"For a list that begins {begins}: {_ap_hint(value, right, case, at)}"
     return RIGHT
 
 
@@ -132,7 +136,7 @@ def check_matching(function: Callable) -> str:
         if unfit := blank(found, "a function that returns a probability") or not_a_number(found):
             return unfit
         value = float(found)
-        if math.isclose(value, right, rel_tol=1e-4, abs_tol=1e-9):
+        if math.isclose(value, right, rel_tol=1e-4):
             continue
         nothing = torch.zeros(6, dtype=torch.bool)
         mistakes = {
@@ -148,7 +152,7 @@ def check_matching(function: Callable) -> str:
             "the caption's own picture belongs into the sum below, too.": right / (1 - right),
         }
         for hint, wrong in mistakes.items():
-            if math.isclose(value, float(wrong), rel_tol=1e-4, abs_tol=1e-9):
+            if math.isclose(value, float(wrong), rel_tol=1e-4):
                 return f"For gamma {gamma:g}: {hint}"
         if not 0 <= value <= 1:
             return f"For gamma {gamma:g} it gives {value:g}; a probability lies from 0 to 1."

@@ -72,6 +72,8 @@ def check_semi_hard(function: Callable) -> str:
             return "Not answered yet: the function returns nothing."
         if found is not None and (unfit := not_a_number(found)):
             return unfit
+        if found is not None and not float(found).is_integer():
+            return f"It gives {float(found):g}; the number of a column is whole."
         if hint := _semi_hard_hint(None if found is None else int(found), row, right):
             return hint if answered or found is not None else "Not answered yet: the function returns nothing."
         answered = True

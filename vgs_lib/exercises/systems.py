@@ -45,7 +45,7 @@ def check_chances(answer, sizes: tuple[int, ...], k: int) -> str:
         value = answer[size]
         if unfit := blank(value, f"a share for {size}") or not_a_number(value):
             return unfit
-        if math.isclose(value, k / size, rel_tol=1e-3):
+        if math.isclose(value, k / size, rel_tol=1e-2):
             continue
         if math.isclose(value, 100 * k / size, rel_tol=1e-3):
             return f"For {size}: that is in percent. Recall is a share between 0 and 1."

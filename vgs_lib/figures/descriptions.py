@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from vgs_lib.benchmark.records import one_of_each
 from vgs_lib.data.attribute_design import Design
 from vgs_lib.data.attributes import COLOURS, SIZES
 from vgs_lib.retrieval import WAY_LABELS, WAYS
@@ -85,19 +86,16 @@ def compared_figure(figures: Mapping[str, Mapping[str, Any]], *, title: str) -> 
 def gamma_records_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
     """R@1 of seen and unseen colour pairs over gamma, with intervals over queries, of the experiment "gamma".
 
-    Of several seeds, the means of their figures and of the ends of their intervals.
+    Of several seeds the first, so that every point is one training.
     """
     drawn = Figure(figsize=(9.6, 3.4), dpi=72, layout="constrained")
-    by_gamma: dict[float, list[Mapping[str, Any]]] = {}
-    for record in sorted(records, key=gamma_of):
-        by_gamma.setdefault(gamma_of(record), []).append(record)
-    gammas = list(by_gamma)
+    ordered = sorted(one_of_each(records), key=gamma_of)
+    gammas = [gamma_of(record) for record in ordered]
     for way, axes in zip(WAYS, drawn.subplots(1, 2, sharey=True), strict=True):
         for name, colour, marker in zip(("seen", "unseen"), LINES, "os", strict=False):
-            seeds = [[record["figures"][name]["colour"][way] for record in found] for found in by_gamma.values()]
-            middle = np.array([np.mean([one["r1"] for one in found]) for found in seeds])
-            spans = np.array([np.mean([one["r1_ci"] for one in found], axis=0) for found in seeds])
-            ends = np.abs(spans.T - middle)
+            found = [record["figures"][name]["colour"][way] for record in ordered]
+            middle = np.array([one["r1"] for one in found])
+            ends = np.abs(np.array([one["r1_ci"] for one in found]).T - middle)
             axes.errorbar(gammas, middle, ends, color=colour, marker=marker, capsize=3, label=f"{name} pairs")
         chance = records[0]["figures"]["seen"]["colour"][way]["r1_chance"]
         axes.axhline(chance, color="0.4", linestyle="--", label=f"chance ({chance:.3f})")
