@@ -371,7 +371,7 @@ with_alt(terms_figure(with_both[:4]), alt) if with_both else "No record of a run
 #
 # ## 7. What the encoders begin with
 #
-# **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos, and the run from ImageNet has another picture network, too? (With videos of your own, `Conditions(pretraining=Pretraining(videos="folder"))` takes them instead.)
+# **Predict first.** The document's recall rises from random weights to natural sounds to ImageNet and AudioSet. Which step was larger there? Which will be larger here, where about eighty recorded sounds stand in for two million videos, and the run from ImageNet has another picture network, too? (With videos of your own, `Conditions(pretraining=Pretraining(videos="folder"))` takes them instead, and `python -m vgs_lib train harwath2019-sisa-shn-sounds --videos folder` at the document's size.)
 
 # %%
 by_start = Recorded.read("pretraining", folder)

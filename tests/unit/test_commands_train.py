@@ -159,7 +159,7 @@ def test_a_system_that_begins_with_sounds_is_pre_trained(tiny_set, tmp_path, mon
     add_sounds(folder)
     tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
     monkeypatch.setattr("vgs_lib.studies.scene_study.NUM_VALIDATION", 4)
-    study = models._study(SimpleNamespace(recipe="harwath2019-sisa-sounds", manifest=None))
+    study = models._study(SimpleNamespace(recipe="harwath2019-sisa-sounds", manifest=None, videos=None))
     study.pretraining = Pretraining(steps=2, sounds=SoundData(batch_size=2))
     small = scaled(study.base, Scale(width=1 / 32, dim=8, pictures="lite0"))
     small = replace(small, data=replace(small.data, num_scenes=8, batch_size=4))

@@ -1,11 +1,15 @@
 """A folder of videos as pairs of a frame and its sound: small files made here, whose colour and tone tell the time."""
 
+from types import SimpleNamespace
+
 import av
 import numpy as np
 import pytest
 import torch
+from tiny_commands import check_refused
 
 from vgs_lib.batches.videos import VideoBatches, VideoData, read_pair, video_pairs
+from vgs_lib.commands import models
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.recipes import Part, Recipe, build_model
 from vgs_lib.studies.pretraining import Pretraining, pretrain
@@ -117,6 +121,19 @@ def test_a_fifth_is_held_out_by_name(folder):
     assert sorted(parts["train"] + parts["validation"]) == sorted(parts["all"])
     with pytest.raises(DataError, match="no split of videos is called 'test'"):
         video_pairs(folder, "test")
+
+
+def test_train_takes_a_folder_of_videos(folder, home, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VGS_HOME", str(home.parent))
+    chosen = SimpleNamespace(recipe="harwath2019-misa-sounds", manifest=None, videos=folder)
+    pretraining = models._study(chosen).pretraining
+    assert pretraining.videos == str(folder) and pretraining.video_data.batch_size == 4  # of six, two are held out
+    said = "begins with natural sounds: harwath2019-sisa-sounds"
+    for others in (("harwath2019-misa",), ("stamps-demo",), ("harwath2019-misa-sounds", "--manifest", tmp_path)):
+        check_refused(capsys, ("train", *others, "--videos", folder), "--videos: found", said)
+    (tmp_path / "none").mkdir()
+    refused = ("train", "harwath2019-misa-sounds", "--videos", tmp_path / "none")
+    check_refused(capsys, refused, tmp_path / "none", "found 0 videos", ".mp4")
 
 
 def test_encoders_are_pre_trained_on_a_folder(folder, home, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from vgs_lib import audio, cards, viz
 from vgs_lib.batches.banks import Filling
 from vgs_lib.batches.scene_batches import SceneBatches
+from vgs_lib.batches.videos import VideoData, video_pairs
 from vgs_lib.checkpoints import find_checkpoint, load_model, read_config, save_model
 from vgs_lib.commands import CARD_SCENES
 from vgs_lib.commands.bars import Bars
@@ -34,6 +35,7 @@ from vgs_lib.recipes import SYSTEMS, Recipe, build_model, recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.seeds import seeded
 from vgs_lib.studies.manifest_study import ManifestStudy
+from vgs_lib.studies.pretraining import Pretraining
 from vgs_lib.studies.scene_study import SceneStudy, fitted
 from vgs_lib.studies.study import FIRST_WORDS, Prepared
 from vgs_lib.training import (
@@ -47,6 +49,7 @@ from vgs_lib.training import (
 )
 from vgs_lib.training.devices import check_device, on_cpu
 
+SOUNDS = "natural-sounds"  # what a system begins with that videos can stand in for
 VALIDATION_SCENES = 200  # while training
 CALIBRATION_SCENES = 500  # for the threshold, after it
 
@@ -125,20 +128,31 @@ def _study(chosen: argparse.Namespace) -> ManifestStudy | SceneStudy | None:
         raise TrainingError(
             "train: found no recipe and no data; name a recipe, such as stamps-demo, or --manifest FILE"
         )
+    pretraining = None if chosen.videos is None else _on_videos(chosen)
     if chosen.manifest is None and chosen.recipe not in SYSTEMS:
         return None
     if chosen.manifest is None:
-        return _scenes(chosen.recipe)
+        return _scenes(chosen.recipe, pretraining)
     return ManifestStudy(chosen.manifest, base=recipe(chosen.recipe) if chosen.recipe else FIRST_WORDS)
 
 
-def _scenes(name: str) -> SceneStudy:
+def _on_videos(chosen: argparse.Namespace) -> Pretraining:
+    """Pre-training on a folder of videos, in batches of as many as there are."""
+    if chosen.manifest is not None or chosen.recipe not in SYSTEMS or SYSTEMS[chosen.recipe].initial != SOUNDS:
+        names = ", ".join(name for name, system in SYSTEMS.items() if system.initial == SOUNDS)
+        found = "--manifest" if chosen.manifest is not None else chosen.recipe
+        raise TrainingError(f"--videos: found {found}, expected a system that begins with natural sounds: {names}")
+    most, data = len(video_pairs(chosen.videos)), VideoData()
+    return Pretraining(videos=str(chosen.videos), video_data=replace(data, batch_size=min(most, data.batch_size)))
+
+
+def _scenes(name: str, pretraining: Pretraining | None) -> SceneStudy:
     """What trains a document's system at its own size and settings."""
     base = recipe(name)
     if base.audio.name == "text":
         raise TrainingError(f"{name}: it reads text, which 'evaluate' and 'prompt' do not; train it with 'reproduce'")
     stamps = Stamps.open()
-    return SceneStudy(stamps, fitted(base, stamps))
+    return SceneStudy(stamps, fitted(base, stamps), pretraining=pretraining)
 
 
 def _on_stamps(plan: Recipe) -> Prepared:
