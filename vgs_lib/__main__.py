@@ -92,8 +92,8 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     named = "stamps-demo, stamps-scratch or a document's system, such as tian2020; with --manifest, may be left out"
     parser.add_argument("recipe", nargs="?", help=named)
     parser.add_argument("--manifest", type=Path, help="train on the pictures and recordings of this manifest")
-    films = "pre-train on the films of this folder instead of natural sounds (systems that end in -sounds)"
-    parser.add_argument("--videos", type=Path, metavar="FOLDER", help=films)
+    videos = "pre-train a system that ends in -sounds on the videos of this folder; every fifth is held out"
+    parser.add_argument("--videos", type=Path, metavar="FOLDER", help=videos)
     parser.add_argument("--out", type=Path, help="folder of the run and of its model (default: runs/NAME)")
     parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
     parser.add_argument("--seed", type=int, help="seed of everything random in training")

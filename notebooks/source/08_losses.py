@@ -112,7 +112,7 @@ def press(loss, value):
 interactive(press, loss=list(knobs), value=slider)
 
 # %% [markdown]
-# How many impostors feel the losses of before, and how much of the push the hardest gets:
+# On how many impostors each of the losses above presses, and how much of its push the hardest gets:
 
 # %%
 for name, gradient in gradients.items():
@@ -409,7 +409,7 @@ by_amount = Recorded.read("data-amount", folder)
 Markdown(by_amount.said)
 
 # %% [markdown]
-# Compare your three lines with these. Chance is the dashed line.
+# Compare your three lines with these. Chance is the grey line.
 
 # %%
 from vgs_lib.figures.leaderboard import amount_figure

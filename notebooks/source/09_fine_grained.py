@@ -126,7 +126,7 @@ with_alt(seen_and_unseen_curves(run), "Recall at 1 on seen and on unseen pairs o
 #
 # ### Exercise 3: average precision at 50
 #
-# Go down the list. At each right entry among the first 50, note the share of right entries down to there. Add these shares and divide by the number of right candidates (`num_right`, at most 50), also those that were not found. (The list may end behind its first 50 entries.)
+# Go down the list. At each right entry among the first 50, note the share of right entries down to there. Add these shares and divide by the number of right candidates (`num_right`, at most 50), also those that were not found. (The list may end after 50 entries, before all right ones are found.)
 
 # %% tags=["exercise"]
 from vgs_lib.exercises.fine_grained import check_average_precision
@@ -382,7 +382,7 @@ gammas = Recorded.read("gamma", folder)
 Markdown(gammas.said)
 
 # %%
-alt = "Recall at 1 of seen and unseen pairs over gamma, both ways, with intervals"
+alt = "Recall at 1 of seen and unseen pairs over gamma, first seed, both ways, with intervals"
 with_alt(gamma_records_figure(gammas.records), alt) if gammas.records else "Nothing to draw yet."
 
 # %% [markdown]

@@ -67,14 +67,14 @@ def test_several_seeds_are_judged_over_seeds():
 
 
 def test_how_far_apart_seeds_are():
-    """Of the system whose seeds differ most, both ways together; nothing is said where every system has one."""
+    """Those that differ most first, both ways together; nothing is said where every system has one."""
     records = [with_ranks(record("a", seed=s), n) for s, n in enumerate((30, 34, 31))]
     records += [with_ranks(record("b", seed=s), n) for s, n in enumerate((50, 59))] + [with_ranks(record("c"), 99)]
-    assert "differ by up to 0.090 here (2 of b)" in seeds_apart(records, "r10")
-    assert "differ by up to 0.040 here (3 of a)" in seeds_apart(records[:3], "r10")
+    assert "(0.090 over 2 of b; 0.040 over 3 of a)" in seeds_apart(records, "r10")
+    assert "(0.040 over 3 of a)" in seeds_apart(records[:3], "r10")
     assert seeds_apart(records[2:4], "r10") == seeds_apart([], "r10") == ""
     named = {"a": "ni2018-tcn", "b": "ni2018-baseline"}
-    assert "differ by up to 0.090" in systems_page([r | {"system": named[r["system"]]} for r in records[:-1]])
+    assert "0.090 over 2 of ni2018-baseline" in systems_page([r | {"system": named[r["system"]]} for r in records[:-1]])
 
 
 def test_described_things_are_judged_on_the_same_queries_drawn_for_both():

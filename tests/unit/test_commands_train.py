@@ -126,10 +126,13 @@ def test_train_saves_the_best_weights_where_the_recipe_keeps_them(tiny_set, caps
     assert best not in (first, last)
 
 
-@pytest.mark.parametrize("name", ["ni2018-baseline", "tian2020-dscmr", "harwath2019-sisa"])
+@pytest.mark.parametrize("name", ["ni2018-baseline", "tian2020-dscmr", "harwath2019-sisa", "harwath2019-sisa-sounds"])
 def test_a_system_of_a_document_trains_and_evaluates(tiny_set, capsys, tmp_path, monkeypatch, name):
-    """Pooled systems, whose checkpoints have no heatmaps, and losses on classes, too."""
-    shutil.copytree(tiny_set, tmp_path / "stamps")
+    """Pooled systems, whose checkpoints have no heatmaps, losses on classes, and what begins pre-trained, too."""
+    add_sounds(shutil.copytree(tiny_set, tmp_path / "stamps"))
+    pretraining = Pretraining(steps=2, sounds=SoundData(batch_size=2))
+    monkeypatch.setattr("vgs_lib.studies.scene_study.Pretraining", lambda: pretraining)
+    monkeypatch.setenv("VGS_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("VGS_HOME", str(tmp_path))
     tiny_stamps.use_voices(monkeypatch, (*tiny_stamps.VOICES, replace(tiny_stamps.TEST, split="validation")))
     monkeypatch.setattr("vgs_lib.data.stamps.human_split", lambda concept, language: f"validation-human-{language}")
@@ -140,12 +143,15 @@ def test_a_system_of_a_document_trains_and_evaluates(tiny_set, capsys, tmp_path,
     monkeypatch.setattr(models, "recipe", lambda name: small)
     code, out, err = run(capsys, "train", name, "--out", tmp_path / "out", "--device", "cpu")
     assert code == 0 and "8 scenes to train on, 4 of validation" in out and "Saved" in out, err
+    sounds = {"initial": "natural-sounds", "steps": 2, "pairs": "natural sounds of Spoken Stamps"}
+    wanted = sounds if name.endswith("-sounds") else None
+    assert read_config(tmp_path / "out/model")["extra"].get("beginning") == wanted
     arguments = ("evaluate", "--checkpoint", tmp_path / "out/model", "--scenes", 4)
     code, out, err = run(capsys, *arguments, "--json")
     figures = json.loads(out.strip().splitlines()[-1])
-    assert code == 0 and ("pointing" in figures) == (name == "harwath2019-sisa"), err
+    assert code == 0 and ("pointing" in figures) == name.startswith("harwath2019"), err
     code, out, _ = run(capsys, *arguments)
-    assert code == 0 and ("mean IoU" in out) == (name == "harwath2019-sisa")
+    assert code == 0 and ("mean IoU" in out) == name.startswith("harwath2019")
 
 
 def test_a_system_that_reads_text_is_sent_to_reproduce(tiny_set, capsys, tmp_path):

@@ -1,5 +1,6 @@
 """A folder of videos as pairs of a frame and its sound: small files made here, whose colour and tone tell the time."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import av
@@ -12,7 +13,7 @@ from vgs_lib.batches.videos import VideoBatches, VideoData, read_pair, video_pai
 from vgs_lib.commands import models
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.recipes import Part, Recipe, build_model
-from vgs_lib.studies.pretraining import Pretraining, pretrain
+from vgs_lib.studies.pretraining import Pretraining, beginning_of, keep_beginning, pretrain
 from vgs_lib.training import FitSettings, StepEvent
 
 RATE, FPS = 16000, 10
@@ -128,12 +129,37 @@ def test_train_takes_a_folder_of_videos(folder, home, tmp_path, capsys, monkeypa
     chosen = SimpleNamespace(recipe="harwath2019-misa-sounds", manifest=None, videos=folder)
     pretraining = models._study(chosen).pretraining
     assert pretraining.videos == str(folder) and pretraining.video_data.batch_size == 4  # of six, two are held out
-    said = "begins with natural sounds: harwath2019-sisa-sounds"
+    said = "begins with natural sounds; name one of harwath2019-sisa-sounds"
     for others in (("harwath2019-misa",), ("stamps-demo",), ("harwath2019-misa-sounds", "--manifest", tmp_path)):
         check_refused(capsys, ("train", *others, "--videos", folder), "--videos: found", said)
     (tmp_path / "none").mkdir()
     refused = ("train", "harwath2019-misa-sounds", "--videos", tmp_path / "none")
-    check_refused(capsys, refused, tmp_path / "none", "found 0 videos", ".mp4")
+    check_refused(capsys, refused, tmp_path / "none", "found 0 videos", ".mp4", "every fifth")
+    refused = ("train", "harwath2019-misa-sounds", "--videos", tmp_path / "nowhere")
+    check_refused(capsys, refused, tmp_path / "nowhere", "expected a folder of videos")
+
+
+def test_a_run_goes_on_with_what_it_was_pre_trained_on(folder, home, tmp_path, capsys, monkeypatch):
+    """Other pairs are refused before anything is pre-trained, whether videos were forgotten, added or new."""
+    monkeypatch.setenv("VGS_HOME", str(home.parent))
+    monkeypatch.setenv("VGS_RUNS", str(tmp_path / "runs"))
+    plan = replace(PLAN, name="harwath2019-misa-sounds")
+    on_films, on_sounds = Pretraining(videos=str(folder)), Pretraining()
+    assert beginning_of(replace(plan, initial=""), on_films) == {}
+    ours, theirs = beginning_of(plan, on_films), beginning_of(plan, on_sounds)
+    assert ours["pairs"].startswith("4 videos (") and theirs["pairs"] == "natural sounds of Spoken Stamps"
+    assert beginning_of(replace(plan, initial="sound-classes"), on_films)["pairs"] == theirs["pairs"]
+    out = tmp_path / "out"
+    keep_beginning(out, theirs, write=False)
+    assert not out.exists()
+    keep_beginning(out, theirs)
+    keep_beginning(out, theirs)
+    train = ("train", "harwath2019-misa-sounds", "--out", out)
+    said = ("natural sounds of Spoken Stamps for 600 steps", "4 videos", "the same --videos")
+    check_refused(capsys, (*train, "--videos", folder), out, *said)
+    assert not (tmp_path / "runs").exists()
+    (out / "beginning.json").write_text("[]")
+    check_refused(capsys, train, out / "beginning.json", "damaged", "delete it to go on")
 
 
 def test_encoders_are_pre_trained_on_a_folder(folder, home, tmp_path, monkeypatch):
@@ -154,8 +180,11 @@ def test_what_is_no_pair_is_said_by_name(folder, tmp_path):
     (tmp_path / "torn.mp4").write_bytes(b"nothing at all")
     with pytest.raises(DataError, match=r"torn\.mp4: cannot be read as a video"):
         read(tmp_path / "torn.mp4")
-    with pytest.raises(DataError, match="found 0 videos of the split 'train', expected 2 or more"):
+    with pytest.raises(DataError, match="nowhere: expected a folder of videos, found none"):
         video_pairs(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="found 0 videos of the split 'train', expected 2 or more"):
+        video_pairs(tmp_path / "empty")
     with pytest.raises(TrainingError, match="batch_size: found 64, but there are 6 videos"):
         VideoBatches(build_model(PLAN), video_pairs(folder, "all"), VideoData())
     for wrong in ({"batch_size": 1}, {"seconds": 0.0}, {"size": 8}):

@@ -54,6 +54,8 @@ def video_pairs(folder: Path | str, split: str = "train") -> list[Path]:
     split: "train", "validation" (every fifth, in the order of the hashes of their paths within the folder) or "all".
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder of videos, found none")
     if split not in ("train", "validation", "all"):
         raise DataError(f"no split of videos is called {split!r}; there are train, validation and all")
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
@@ -63,7 +65,7 @@ def video_pairs(folder: Path | str, split: str = "train") -> list[Path]:
     if len(files) < 2:
         raise DataError(
             f"{folder}: found {len(files)} videos of the split {split!r}, expected 2 or more; files end in "
-            f"{', '.join(SUFFIXES)}"
+            f"{', '.join(SUFFIXES)}, and every fifth is of the split 'validation'"
         )
     return files
 

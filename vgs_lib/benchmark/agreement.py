@@ -113,16 +113,18 @@ def value(record: Record, figure: str, ways: Sequence[str] = WAYS) -> float:
 
 
 def seeds_apart(records: Sequence[Record], figure: str) -> str:
-    """How far apart the seeds of one system are at most, as a sentence that begins with a blank; "" without several."""
+    """How far apart the seeds of each system are, as a sentence that begins with a blank; "" without several."""
     values: dict[str, list[float]] = {}
     for record in records:
         values.setdefault(record["system"], []).append(value(record, figure))
-    widest = max(values, key=lambda name: float(np.ptp(values[name])), default="")
-    if not widest or len(values[widest]) < 2:
+    spans = {name: (float(np.ptp(v)), len(v)) for name, v in values.items() if len(v) > 1}
+    if not spans:
         return ""
+    widest = sorted(spans, key=lambda name: -spans[name][0])
+    told = "; ".join(f"{spans[name][0]:.3f} over {spans[name][1]} of {name}" for name in widest)
     return (
-        f" Seeds of one system differ by up to {np.ptp(values[widest]):.3f} here ({len(values[widest])} of {widest}): "
-        "a smaller difference that is decided with one seed might not be with another."
+        f" Seeds alone move the mean of both ways by as much ({told}): a difference of about this size, decided with "
+        "one seed, might not be with another."
     )
 
 

@@ -18,9 +18,9 @@ from vgs_lib.training import ScoreLoss
 SMALL_PICTURES = Part("small_pictures", {"network": "alexnet", "size": 128, "width": 0.5})
 SHARES = (0.1, 0.3, 1.0)
 GAMMAS = (1, 5, 10, 13, 20, 50, 100)
-# Steps of runs that differ only in what is compared: those that one of them was given for so many minutes, with one
-# thread of an AMD EPYC: imagenet-sound-classes-10-percent (timed beside other work, so that a free machine holds more)
-# and tian2020.
+# Steps of runs that all take the same, so that timing cannot decide between them: those that one of them was given for
+# so many minutes, with one thread of an AMD EPYC: imagenet-sound-classes-10-percent (timed beside other work, so that a
+# free machine holds more) and tian2020.
 TEN_MINUTES, FIVE_MINUTES = 806, 402
 
 
@@ -36,11 +36,10 @@ class Run:
 class Experiment:
     """What is compared.
 
-    minutes: of training for each run, where no other budget is given. steps: of every run in so many minutes, where the
-    runs cost the same but for what is compared, so that timing cannot decide between them, on a GPU too; 0 where each
-    run takes the steps that its own time holds. claims: pairs of runs of which the document found
-    the first better, in this ``figure``. found: what the document found, and ``source`` where it says so. note: how
-    this differs from what the document did.
+    minutes: of training for each run, where no other budget is given. steps: of every run in so many minutes, where
+    timing must not decide between them, on a GPU too; 0 where each run takes the steps that its own time holds. claims:
+    pairs of runs of which the document found the first better, in this ``figure``. found: what the document found, and
+    ``source`` where it says so. note: how this differs from what the document did.
     """
 
     name: str
@@ -153,8 +152,8 @@ _SMALL_NOTE = (
     "From random weights and from natural sounds the pictures are 128 x 128 and their network, half an AlexNet, is "
     "trained whole; from ImageNet they are 224 x 224 and EfficientNet-Lite0 is frozen, so that its advantage is the "
     "network's and the weights' together. About eighty natural sounds stand in for two million videos and for "
-    "AudioSet. The steps were timed beside other work: systems.md gives such a network about twice as many in these "
-    "minutes."
+    "AudioSet. The steps were timed beside other work: in systems.md, harwath2019-sisa-shn-imagenet takes more than "
+    "twice as many in these minutes."
 )
 _DESCRIBED_NOTE = (
     "The document measures on birds and flowers of unseen classes; here it is described things, where the pair of a "

@@ -32,8 +32,9 @@ COMPARISONS = (
     "above:"
 )
 REPEATED = (
-    "Trained with three seeds or more (the interval is over queries and seeds; a seed changes the first weights, a "
-    "pre-training where there is one, what a loss draws and dropout):"
+    "Trained with three seeds or more (the interval is over queries, of described things over their classes, and "
+    "seeds; a seed changes the first weights, a pre-training where there is one, what a loss draws and dropout). "
+    "Unseen pairs are those of the described things below:"
 )
 EQUAL_STEPS = ", ".join(f"`{one.name}`" for one in EXPERIMENTS.values() if one.steps)
 CLAIMED = {"agrees": "found here too", "disagrees": "reversed", "undecided": "undecided"}

@@ -23,7 +23,7 @@ def systems_page(records: Sequence[Record]) -> str:
     said = [
         f"{_budget('system', conditions, equal or records)}. All are trained on Spoken Stamps "
         f"under equal conditions: batches of {conditions['data']['batch_size']}, hidden channels times "
-        f"{scale['width']:g}, embeddings of {scale['dim']}, pictures seen by the same frozen {scale['pictures']}, one "
+        f"{scale['width']:g}, embeddings of {scale['dim']}, pictures seen by a frozen {scale['pictures']}, one "
         f"optimizer. {TRAINED_BEFORE} {_made(equal or records)}",
         f"{SCENES} {_pointing(records)}{_several(equal or records)}{CSV.format(figure='R@10')}",
     ]
@@ -33,7 +33,7 @@ def systems_page(records: Sequence[Record]) -> str:
             "they hear no voice, so where they come above systems that hear, that says what exact words do."
         )
     said.append(
-        "All systems see pictures through the same network trained on ImageNet, whatever a name says of its "
+        "All systems see pictures through the same network, trained on ImageNet, whatever a name says of its "
         "beginning. Systems of tian2020 see the maps of two strides of it, as CBAM needs them; losses on classes "
         "(CMPC, DSCMR, TIMAM) know one class for each set of names, so nearly one for each scene: their rows here say "
         "little, and fine-grained.md judges them."
@@ -71,22 +71,21 @@ DECIDED = (
     "to it by Student's t. A pair is judged on the seeds that both have, of fewer than three on the first, so its "
     "difference need not be that of the means in the table. Seeds change the first weights, a pre-training "
     "where there is one, what a loss draws and dropout, not the scenes, the voices or the order of the batches. "
-    "Where one of the two is near chance, it has not learnt in the budget: that it is worse says this and no more."
+    "Where one or both are near chance, they have not learnt in the budget, and their order says no more than this."
 )
 TIMED = (
     " Steps were timed run by run and differ between systems that cost the same, by up to a third, which no interval "
-    "knows of. Equal time favours what is cheap on two cores; the documents gave each system as many steps as it "
-    "needed."
+    "knows of. Equal time favours what is cheap on two cores; the documents train for epochs, whatever a step costs."
 )
 ORDERED = (
     "For each pair of systems that a document orders on one data set, with encoders that began with the same: do ours "
     "come in the same order?"
 )
 ORDERS = (
-    "Systems that model every frame, recurrent ones and ni2018's TCN, take the fewest steps. The documents give no "
-    "intervals, and some of their differences are below .01. Kendall's tau says little of few pairs, and ni2018's "
-    "words order the TCN alone against the rest. Where systems differ in their picture networks alone, as "
-    "zhang2020's, they are one run here, and several orders of the document stand beside it."
+    "Systems that model every frame, recurrent ones and ni2018's TCN on all frames, take the fewest steps. The "
+    "documents give no intervals, and some of their differences are below .01. Kendall's tau of few pairs says little; "
+    "ni2018's words only put its TCN before each of the others. Where systems differ in their picture networks alone, "
+    "as zhang2020's, they are one run here, and several orders of the document stand beside it."
 )
 
 
@@ -133,7 +132,7 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
             f"{several}{CSV.format(figure='mAP@50')}"
         )
     else:
-        measured = f"{SCENES} {several}{CSV.format(figure='R@10')}"
+        measured = f"{SCENES} {_pointing(records)}{several}{CSV.format(figure='R@10')}"
     said = [trained, one.note, measured]
     if odd := _named([record for record in records if record not in equal]):
         said.append(f"Trained under other conditions or for other steps, and in the table only: {odd}.")
@@ -154,8 +153,8 @@ def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record],
     took = f"the runs took {min(minutes):.1f} to {max(minutes):.1f} core minutes"
     if equal_steps:
         return (
-            f"Every {what} takes {equal_steps:,} steps, which one of them was given for {given}; {took}, the more the "
-            "busier the machine was"
+            f"Every {what} takes {equal_steps:,} steps, which one of them was given for {given}; {took}, more "
+            "where a network costs more or the machine did other work"
         )
     return f"Every {what} was given the steps that {given} hold (processor time), by timing a few beforehand; {took}"
 

@@ -35,7 +35,7 @@ from vgs_lib.recipes import SYSTEMS, Recipe, build_model, recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.seeds import seeded
 from vgs_lib.studies.manifest_study import ManifestStudy
-from vgs_lib.studies.pretraining import Pretraining
+from vgs_lib.studies.pretraining import Pretraining, keep_beginning
 from vgs_lib.studies.scene_study import SceneStudy, fitted
 from vgs_lib.studies.study import FIRST_WORDS, Prepared
 from vgs_lib.training import (
@@ -66,6 +66,8 @@ def train(chosen: argparse.Namespace) -> int:
     check_device(plan.fit.device)
     quick_products(plan.fit.device)
     processes = PartialState(cpu=on_cpu(plan.fit.device))
+    if beginning := study.beginning(plan) if isinstance(study, SceneStudy) else {}:
+        keep_beginning(out, beginning, write=processes.is_main_process)
     prepared = study.prepare(plan) if study else _on_stamps(plan)
     model, batches = prepared.model, prepared.batches
     if processes.is_main_process and study:
@@ -113,6 +115,7 @@ def train(chosen: argparse.Namespace) -> int:
         "seed": plan.fit.seed,
         "threads": torch.get_num_threads(),
     }
+    extra |= {"beginning": beginning} if beginning else {}
     extra |= {"minutes": round(record_minutes(), 1), "seconds_for_features": round(batches.seconds)}
     save_model(model, plan, out / "model", half=True, extra=extra)
     print(f"Saved {out / 'model'} after {extra['minutes']:.1f} minutes.")
@@ -137,11 +140,13 @@ def _study(chosen: argparse.Namespace) -> ManifestStudy | SceneStudy | None:
 
 
 def _on_videos(chosen: argparse.Namespace) -> Pretraining:
-    """Pre-training on a folder of videos, in batches of as many as there are."""
+    """Pre-training on a folder of videos, in batches of 64 or of as many as there are."""
     if chosen.manifest is not None or chosen.recipe not in SYSTEMS or SYSTEMS[chosen.recipe].initial != SOUNDS:
         names = ", ".join(name for name, system in SYSTEMS.items() if system.initial == SOUNDS)
         found = "--manifest" if chosen.manifest is not None else chosen.recipe
-        raise TrainingError(f"--videos: found {found}, expected a system that begins with natural sounds: {names}")
+        raise TrainingError(
+            f"--videos: found {found}, expected a system that begins with natural sounds; name one of {names}"
+        )
     most, data = len(video_pairs(chosen.videos)), VideoData()
     return Pretraining(videos=str(chosen.videos), video_data=replace(data, batch_size=min(most, data.batch_size)))
 

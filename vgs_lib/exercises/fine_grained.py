@@ -69,7 +69,7 @@ def check_class_chance(answer, num_classes: int, per_class: int) -> str:
 def check_average_precision(function: Callable, at: int = 50) -> str:
     """Does ``function(right, num_right)`` give AP@``at`` of a ranked list of bool, ``num_right`` right in all?
 
-    The list may end behind ``at`` entries, before all right candidates are found.
+    The list may end after ``at`` entries, before all right candidates are found.
     """
     generator = torch.Generator().manual_seed(0)
     lists = [[True, False, True, False], [False, False, True], [True] * 3 + [False] * 60]
@@ -156,7 +156,7 @@ def check_matching(function: Callable) -> str:
                 return f"For gamma {gamma:g}: {hint}"
         if not 0 <= value <= 1:
             return f"For gamma {gamma:g} it gives {value:g}; a probability lies from 0 to 1."
-        return f"For gamma {gamma:g} it gives {value:.4f}, which is too {'low' if value < right else 'high'}."
+        return f"For gamma {gamma:g} it gives {value:.4g}, which is too {'low' if value < right else 'high'}."
     return RIGHT
 
 

@@ -47,7 +47,7 @@ def check_chances(answer, sizes: tuple[int, ...], k: int) -> str:
             return unfit
         if math.isclose(value, k / size, rel_tol=1e-2):
             continue
-        if math.isclose(value, 100 * k / size, rel_tol=1e-3):
+        if math.isclose(value, 100 * k / size, rel_tol=1e-2):
             return f"For {size}: that is in percent. Recall is a share between 0 and 1."
         if math.isclose(value, 1 / size, rel_tol=1e-3):
             return f"For {size}: that is the chance of the first place. The first {k} count."

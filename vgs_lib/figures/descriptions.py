@@ -102,7 +102,7 @@ def gamma_records_figure(records: Sequence[Mapping[str, Any]]) -> Figure:
         axes.set(xscale="log", xlabel="gamma (no unit, logarithmic)", title=WAY_LABELS[way], ylim=(0, None))
         axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas])
         axes.minorticks_off()
-    drawn.axes[0].set_ylabel("R@1 (share), 95 % intervals")
+    drawn.axes[0].set_ylabel("R@1 (share) of the first seed, 95 % intervals")
     drawn.axes[0].legend(fontsize=9)
     return drawn
 

@@ -2,15 +2,16 @@
 
 Settings of sections 4.4 and 4.6: SGD with momentum 0.9, batches of 80, margin 1; the learning rate is divided by 10
 every 30 epochs of about 400,000 pairs, and training stops after 40. It is 0.001 from random weights and for VGG16, 0.01
-from ImageNet and AudioSet, 0.03 from natural sounds ("-sounds"). Of the text models it says none; they take 0.001, as
-their text side begins from random weights. The loss is the sum over a batch, as in equation 11;
-the published code takes the mean, which with SGD is a step 80 times smaller. MISA and SIMA with mined impostors are
-what the document calls impractical.
+from ImageNet and AudioSet, 0.03 from natural sounds ("-sounds"). It gives no rate for the text models; they take 0.001,
+since their text side begins from random weights. The loss is the sum over a batch, as in equation 11; the published
+code takes the mean, which with SGD is a step 80 times smaller. MISA and SIMA with mined impostors are what the document
+calls impractical.
 
 Names without "-sounds" or "-imagenet" begin from random weights. Table 1 has that start for "sisa-shn" alone; its other
-rows are those of "-sounds". ``published.csv`` has each row under the name without an ending; its ``initialisation``
-says what the encoders began with. The older systems of Table 2 (harwath2016, harwath2017) are the network of
-ni2018-baseline with other losses; their rows there are not among ours.
+rows are those of "-sounds". "sisa-shn-imagenet" begins with ImageNet's pictures and a stand-in for AudioSet's sounds,
+"text-sisa-shn-imagenet" with the pictures alone. ``published.csv`` has each row under the name without an ending; its
+``initialisation`` says what the encoders began with. The older systems of Table 2 (harwath2016, harwath2017) are the
+network of ni2018-baseline with other losses; their rows there are not among ours.
 """
 
 from dataclasses import replace
@@ -35,7 +36,10 @@ _RESNET = Part("conv_map", {"backbone": "resnet50", "pretrained": False})
 _VGG = Part("conv_map", {"backbone": "vgg16", "pretrained": False})
 _SPEECH = Part("resdavenet", {"front_end": "harwath2019"})
 _TEXT = Part("text", {"vocabulary": []})
-_CHOSEN_TEXT = "The vocabulary is made of the training captions' words, where the document has Google's transcripts."
+_CHOSEN_TEXT = (
+    "The vocabulary is made of the training captions' words, where the document has Google's transcripts; the learning "
+    "rate, which it does not give, is that of random weights."
+)
 
 
 def _system(name: str, kind: str, loss: str, document: str, *, image: Part = _RESNET, audio: Part = _SPEECH) -> Recipe:

@@ -89,6 +89,39 @@ def folder_of(plan: Recipe, stamps: Stamps, settings: Pretraining) -> Path:
     return paths.runs() / "pretraining" / f"{plan.initial}-{digest}"
 
 
+def beginning_of(plan: Recipe, settings: Pretraining) -> dict[str, Any]:
+    """What ``plan`` begins with, as a model card or a run folder says it; {} for random weights."""
+    if not plan.initial:
+        return {}
+    if not settings.videos or plan.initial != "natural-sounds":
+        return {"initial": plan.initial, "steps": settings.steps, "pairs": "natural sounds of Spoken Stamps"}
+    files = video_pairs(settings.videos)
+    return {"initial": plan.initial, "steps": settings.steps, "pairs": f"{len(files)} videos ({digest_of(files)})"}
+
+
+def keep_beginning(folder: Path, beginning: Mapping[str, Any], *, write: bool = True) -> None:
+    """Write down what the run in ``folder`` begins with; :class:`TrainingError` if it began with something else.
+
+    Known before anything is pre-trained, unlike the weights themselves, which a resumed run is held to as well.
+    """
+    file = folder / "beginning.json"
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        theirs = None if kept is None else f"{kept['pairs']} for {kept['steps']} steps"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{file}: damaged ({error!r}), expected what the run began with; delete it to go on"
+        raise TrainingError(message) from error
+    if kept not in (None, beginning):
+        raise TrainingError(
+            f"{folder}: its run was pre-trained on {theirs}, found {beginning['pairs']} for {beginning['steps']} steps "
+            "now; give the same --videos, or choose another --out folder"
+        )
+    if kept is None and write:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(beginning, indent=1) + "\n"
+        write_atomically(file, lambda path: path.write_text(text, encoding="utf-8"))
+
+
 def pretrain(
     plan: Recipe,
     stamps: Stamps,

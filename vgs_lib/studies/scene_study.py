@@ -24,7 +24,7 @@ from vgs_lib.errors import TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Part, Recipe, build_model
 from vgs_lib.seeds import seeded
-from vgs_lib.studies.pretraining import WEIGHTS, Pretraining, fillings, folder_of, transfer
+from vgs_lib.studies.pretraining import WEIGHTS, Pretraining, beginning_of, fillings, folder_of, transfer
 from vgs_lib.studies.study import OPTIONS, Prepared, chances, recalls
 
 NUM_VALIDATION = 200  # scenes
@@ -56,6 +56,10 @@ class SceneStudy:
     def said(self) -> str:
         """What is trained and judged on."""
         return f"{self.base.data.num_scenes:,} scenes to train on, {len(self.validation)} of validation to judge on."
+
+    def beginning(self, plan: Recipe) -> dict[str, Any]:
+        """What the encoders of ``plan`` begin with (:func:`vgs_lib.studies.pretraining.beginning_of`)."""
+        return beginning_of(plan, self.pretraining)
 
     def prepare(self, plan: Recipe) -> Prepared:
         """The model of ``plan`` as it is before its first step, its batches and its judge."""
