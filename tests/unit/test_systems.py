@@ -5,6 +5,8 @@ import math
 
 import pytest
 import torch
+import torchaudio
+from test_encoders_whisper import small_wav2vec
 
 from vgs_lib import recipes
 from vgs_lib.errors import TrainingError
@@ -12,7 +14,7 @@ from vgs_lib.losses import all_pairs_hinge
 from vgs_lib.recipes import SYSTEMS, Part, Scale, recipe, scaled
 from vgs_lib.recipes.building import AUDIO_ENCODERS
 from vgs_lib.recipes.published import published
-from vgs_lib.training import fit
+from vgs_lib.training import StepEvent, fit
 from vgs_lib.training.state import learning_rate_factor
 
 TINY = Scale(width=1 / 16, dim=16, frames=400, pictures="lite0")
@@ -174,6 +176,25 @@ def test_a_system_trains_a_step_at_a_small_size(name):
     assert {name for name, size in largest.items() if size < threshold} == unreached(system)
     moved = {name for name, parameter in after.items() if not torch.equal(parameter, before[name])}
     assert moved - unreached(system) == trained.keys() - unreached(system) - {"logit_scale"}
+
+
+@pytest.mark.parametrize("bundle", ["HUBERT_BASE", "WAV2VEC2_BASE"])
+def test_a_recipe_hears_through_a_self_supervised_encoder(bundle, monkeypatch):
+    """Its weights are asked for by name and stay as they are at every scale; the layers over them learn."""
+    asked = []
+    give = lambda pipeline, **_: asked.append(pipeline) or small_wav2vec()
+    monkeypatch.setattr(type(torchaudio.pipelines.HUBERT_BASE), "get_model", give)
+    speech = Part("torchaudio", {"bundle": bundle, "layers": [1, 3], "pooling_frames": 4, "dim": 1024})
+    system = scaled(dataclasses.replace(recipe("harwath2019-misa-shn"), audio=speech), TINY)
+    torch.manual_seed(0)
+    model = recipes.build_model(system)
+    assert asked == [getattr(torchaudio.pipelines, bundle)] and model.audio_encoder.dim == 16
+    before = {name: parameter.detach().clone() for name, parameter in model.audio_encoder.named_parameters()}
+    settings = dataclasses.replace(system.fit, steps=1, device="cpu")
+    (step,) = (e for e in fit(model, {0: tiny_batch(model)}, system.loss, settings) if isinstance(e, StepEvent))
+    assert step.loss > 0
+    moved = {name for name, p in model.audio_encoder.named_parameters() if not torch.equal(p, before[name])}
+    assert moved and all(name.startswith("head.") for name in moved)
 
 
 def tiny_batch(model):
