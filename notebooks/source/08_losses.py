@@ -392,7 +392,9 @@ with_alt(recall_figure(found, title=title, order=by_start.names), alt) if found 
 Markdown(by_start.claims)
 
 # %% [markdown]
-# And the document's, where the figures of one system stand below one another by what it began with:
+# A run near chance at 10 may have learnt something still: compare its median rank with 500.5. What says "too few steps for a picture network that learns from nothing" here, and what would say "its beginning is worth nothing"? Which of the two can so few steps tell apart?
+#
+# The document's figures of one system stand below one another by what it began with:
 
 # %%
 Markdown(published_table(["harwath2019-sisa-shn"]))
