@@ -32,6 +32,7 @@ from vgs_lib.machine import exact_products, quick_products
 from vgs_lib.model import DualEncoder
 from vgs_lib.prompting import Prompter
 from vgs_lib.recipes import SYSTEMS, Recipe, build_model, recipe
+from vgs_lib.recipes.recipe import NATURAL_SOUNDS
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.seeds import seeded
 from vgs_lib.studies.manifest_study import ManifestStudy
@@ -49,7 +50,6 @@ from vgs_lib.training import (
 )
 from vgs_lib.training.devices import check_device, on_cpu
 
-SOUNDS = "natural-sounds"  # what a system begins with that videos can stand in for
 VALIDATION_SCENES = 200  # while training
 CALIBRATION_SCENES = 500  # for the threshold, after it
 
@@ -141,8 +141,8 @@ def _study(chosen: argparse.Namespace) -> ManifestStudy | SceneStudy | None:
 
 def _on_videos(chosen: argparse.Namespace) -> Pretraining:
     """Pre-training on a folder of videos, in batches of 64 or of as many as there are."""
-    if chosen.manifest is not None or chosen.recipe not in SYSTEMS or SYSTEMS[chosen.recipe].initial != SOUNDS:
-        names = ", ".join(name for name, system in SYSTEMS.items() if system.initial == SOUNDS)
+    if chosen.manifest is not None or chosen.recipe not in SYSTEMS or SYSTEMS[chosen.recipe].initial != NATURAL_SOUNDS:
+        names = ", ".join(name for name, system in SYSTEMS.items() if system.initial == NATURAL_SOUNDS)
         found = "--manifest" if chosen.manifest is not None else chosen.recipe
         raise TrainingError(
             f"--videos: found {found}, expected a system that begins with natural sounds; name one of {names}"

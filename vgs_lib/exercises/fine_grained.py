@@ -75,12 +75,11 @@ def check_average_precision(function: Callable, at: int = 50) -> str:
     lists = [[True, False, True, False], [False, False, True], [True] * 3 + [False] * 60]
     lists += [[False] * at + [True] * 2, [True] * (at + 10)]
     lists += [(torch.rand(at + 20, generator=generator) < 0.3).tolist()]
-    shown = [*map(list, lists), lists[-1][:at]]
-    for case, known in zip([*lists, lists[-1]], shown, strict=True):
+    for case, shown in [*((case, len(case)) for case in lists), (lists[-1], at)]:
         scores = torch.arange(len(case), 0, -1.0)[None]
         right = float(retrieval.average_precision(scores, torch.tensor([case]), at=at))
         try:
-            found = function(known, sum(case))
+            found = function(case[:shown], sum(case))
         except Exception as error:
             return f"It raises {type(error).__name__}: {error}"
         if unfit := blank(found, "a function that returns a number") or not_a_number(found):

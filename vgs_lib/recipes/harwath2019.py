@@ -17,7 +17,7 @@ network of ni2018-baseline with other losses; their rows there are not among our
 from dataclasses import replace
 
 from vgs_lib.batches.scene_batches import SceneData
-from vgs_lib.recipes.recipe import Part, Recipe
+from vgs_lib.recipes.recipe import NATURAL_SOUNDS, Part, Recipe
 from vgs_lib.training import FitSettings, ScoreLoss
 
 _EPOCH = 400_000 // 80
@@ -74,7 +74,7 @@ def _from_sounds(system: Recipe, learning_rate: float) -> Recipe:
     return replace(
         system,
         name=f"{system.name}-sounds",
-        initial="natural-sounds",
+        initial=NATURAL_SOUNDS,
         fit=replace(_FIT, learning_rate=learning_rate),
         chosen="About eighty natural sounds stand in for those of two million videos.",
     )

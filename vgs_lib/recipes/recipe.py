@@ -13,7 +13,8 @@ from vgs_lib.errors import CheckpointError
 from vgs_lib.training import FitSettings, ScoreLoss
 from vgs_lib.training.embedding_objective import EmbeddingLoss, loss_from_dict
 
-INITIAL = ("", "natural-sounds", "sound-classes")  # what the encoders begin with
+NATURAL_SOUNDS = "natural-sounds"
+INITIAL = ("", NATURAL_SOUNDS, "sound-classes")  # what the encoders begin with
 
 
 @dataclass(frozen=True)

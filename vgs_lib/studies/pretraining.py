@@ -34,7 +34,7 @@ from vgs_lib.encoders.layers import frame_mask
 from vgs_lib.errors import CheckpointError, TrainingError
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe, build_model
-from vgs_lib.recipes.recipe import INITIAL
+from vgs_lib.recipes.recipe import INITIAL, NATURAL_SOUNDS
 from vgs_lib.safe_files import names_from_packages, read_tensors, write_atomically, write_tensors
 from vgs_lib.seeds import seeded
 from vgs_lib.training import (
@@ -74,12 +74,12 @@ class Pretraining:
 def folder_of(plan: Recipe, stamps: Stamps, settings: Pretraining) -> Path:
     """Where the weights that ``plan`` begins with are kept: a function of all that they depend on."""
     plan, pairs = _plan(plan, settings), asdict(settings.sounds)
-    if settings.videos and plan.initial == "natural-sounds":
+    if settings.videos and plan.initial == NATURAL_SOUNDS:
         pairs = asdict(settings.video_data) | {"videos": digest_of(video_pairs(settings.videos))}
     what = {
         "version": VERSION,
         "audio": asdict(plan.audio),
-        "image": asdict(plan.image) if plan.initial == "natural-sounds" else None,
+        "image": asdict(plan.image) if plan.initial == NATURAL_SOUNDS else None,
         "fit": plan.fit.identity,
         "steps": settings.steps,
         "pairs": pairs,
@@ -90,10 +90,10 @@ def folder_of(plan: Recipe, stamps: Stamps, settings: Pretraining) -> Path:
 
 
 def beginning_of(plan: Recipe, settings: Pretraining) -> dict[str, Any]:
-    """What ``plan`` begins with, as a model card or a run folder says it; {} for random weights."""
+    """What ``plan`` begins with, as a run folder and a saved model say it; {} for random weights."""
     if not plan.initial:
         return {}
-    if not settings.videos or plan.initial != "natural-sounds":
+    if not settings.videos or plan.initial != NATURAL_SOUNDS:
         return {"initial": plan.initial, "steps": settings.steps, "pairs": "natural sounds of Spoken Stamps"}
     files = video_pairs(settings.videos)
     return {"initial": plan.initial, "steps": settings.steps, "pairs": f"{len(files)} videos ({digest_of(files)})"}
@@ -142,7 +142,7 @@ def pretrain(
     plan = _plan(plan, settings)
     if plan.audio.name == "text":
         raise TrainingError(f"recipe {plan.name}: a text side cannot be pre-trained on natural sounds")
-    pairs = plan.initial == "natural-sounds"
+    pairs = plan.initial == NATURAL_SOUNDS
     with seeded(plan.fit.seed, "pretraining", plan.initial):
         model = build_model(plan)
         batches = _batches(model, stamps, settings, pairs)
