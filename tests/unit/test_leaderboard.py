@@ -7,10 +7,12 @@ from toy_records import record
 
 from vgs_lib.benchmark import leaderboard
 from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.leaderboard import published_localization_table, published_table
 from vgs_lib.benchmark.records import comparable, read_records
 from vgs_lib.benchmark.result_pages import systems_page
 from vgs_lib.errors import DataError
-from vgs_lib.recipes.published import published
+from vgs_lib.recipes import SYSTEMS
+from vgs_lib.recipes.published import published, published_localization
 from vgs_lib.retrieval import WAYS
 
 
@@ -71,6 +73,25 @@ def test_published_figures_are_those_of_the_documents():
         == 0.46
     )
     assert all(0 < value <= 1 or key[-1] == "median_rank" for key, value in values.items())
+
+
+def test_a_published_row_says_among_how_many_what_began_and_who_reads_text():
+    shown = published_table(["merkx2019", "zhang2020-vgg16-5", "harwath2019-text-misa"])
+    assert "| merkx2019 | Flickr8k audio captions | 1,000 pictures, five captions each |" in shown
+    assert "| 100 | pre-trained pictures, untrained | P@1 0.05, P@5 0.14, P@10 0.3 |" in shown
+    assert "| harwath2019-text-misa (reads text) | Places audio captions | 1,000 | none |" in shown
+
+
+def test_published_localization_is_harwath2019s_beside_the_whole_frame():
+    rows = {(row.system, row.initialisation): row for row in published_localization()}
+    best = rows["harwath2019-sisa-shn", "ImageNet and AudioSet"]
+    assert (best.mean_ap, best.iou, best.iod, best.iot, best.concepts) == (0.44, 0.16, 0.23, 0.63, 126)
+    assert rows["full frame", ""].iot == 1 and rows["full frame", ""].concepts is None
+    assert max(rows.values(), key=lambda row: row.mean_ap) is best and len(rows) == 8
+    assert all(row.system in SYSTEMS for row in rows.values() if row.initialisation)
+    shown = published_localization_table(["harwath2019-misa"]).splitlines()
+    assert len(shown) == 4 and shown[3] == "| harwath2019-misa | natural sounds | 0.224 | 0.11 | 0.12 | 0.68 | 99 |"
+    assert published_localization_table(["tian2020"]) == ""
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"system": "x"}'])

@@ -10,7 +10,8 @@ from typing import Any
 
 from vgs_lib.benchmark.records import CHOSEN, reads_text, row
 from vgs_lib.markdown import markdown_table
-from vgs_lib.recipes.published import published
+from vgs_lib.recipes import SYSTEMS
+from vgs_lib.recipes.published import published, published_localization
 from vgs_lib.retrieval import WAYS
 from vgs_lib.safe_files import write_atomically
 
@@ -92,9 +93,27 @@ def published_table(systems: Sequence[str] | None = None) -> str:
     lines = []
     for (system, data, pairs, begun, source), values in groups.items():
         ways = [", ".join(f"{names[figure]} {v:g}" for (d, figure), v in values.items() if d == way) for way in WAYS]
-        among = f"{int(pairs):,}" if pairs else "all, any of the class is right"
-        lines.append([system, data, among, begun, *ways, source])
+        among = f"{int(pairs):,}" if pairs.isdecimal() else pairs or "all, any of the class is right"
+        reads = " (reads text)" if SYSTEMS[system].audio.name == "text" else ""
+        lines.append([system + reads, data, among, begun, *ways, source])
     return markdown_table(heads, lines)
+
+
+def published_localization_table(systems: Sequence[str] | None = None) -> str:
+    """A Markdown table of harwath2019's Tables 4 and 5 with the baseline of the whole frame; "" if it has no system."""
+    rows = [row for row in published_localization() if systems is None or row.system in (*systems, "full frame")]
+    heads = ["system", "begun with", "mAP", "mean IoU", "mean IoD", "mean IoT", "concepts"]
+    lines = [
+        [
+            row.system,
+            row.initialisation,
+            f"{row.mean_ap:.3f}",
+            *(f"{share:.2f}" for share in (row.iou, row.iod, row.iot)),
+            "" if row.concepts is None else str(row.concepts),
+        ]
+        for row in rows
+    ]
+    return markdown_table(heads, lines) if len(rows) > 1 else ""
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:

@@ -7,7 +7,7 @@ from vgs_lib.benchmark.agreement import orders, seeds_apart
 from vgs_lib.benchmark.agreement_tables import claims_table, judged, orders_table, pairs_table
 from vgs_lib.benchmark.attribute_benchmark import PER_CLASS
 from vgs_lib.benchmark.experiments import Experiment
-from vgs_lib.benchmark.leaderboard import published_table, table
+from vgs_lib.benchmark.leaderboard import published_localization_table, published_table, table
 from vgs_lib.benchmark.paired_tables import protocol_table, untrained_table
 from vgs_lib.benchmark.records import comparable, made_by, one_of_each, reads_text
 from vgs_lib.retrieval import WAYS
@@ -55,7 +55,10 @@ def systems_page(records: Sequence[Record]) -> str:
     theirs = "Of other data, sizes and training; shown beside ours, not to be compared number by number."
     bases = (r["system"].removesuffix("-sounds").removesuffix("-imagenet") for r in records)
     systems = list(dict.fromkeys(bases))  # the published rows name what a system began with in a column
-    return "\n\n".join([*parts, "## Published", theirs, published_table(systems)]) + "\n"
+    parts += ["## Published", theirs, published_table(systems)]
+    if found := published_localization_table(systems):
+        parts += [LOCALIZED, found]
+    return "\n\n".join(parts) + "\n"
 
 
 SCENES = (
@@ -76,6 +79,10 @@ DECIDED = (
 TIMED = (
     " Steps were timed run by run and differ between systems that cost the same, by up to a third, which no interval "
     "knows of. Equal time favours what is cheap on two cores; the documents train for epochs, whatever a step costs."
+)
+LOCALIZED = (
+    "Where words are in photographs: harwath2019's Tables 4 and 5, on ADE20K, beside the baseline that marks the whole "
+    "frame. The column *pointing* of the first table is our nearest figure, a share of words and not an overlap."
 )
 ORDERED = (
     "For each pair of systems that a document orders on one data set, with encoders that began with the same: do ours "

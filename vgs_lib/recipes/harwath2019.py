@@ -10,8 +10,8 @@ calls impractical.
 Names without "-sounds" or "-imagenet" begin from random weights. Table 1 has that start for "sisa-shn" alone; its other
 rows are those of "-sounds". "sisa-shn-imagenet" begins with ImageNet's pictures and a stand-in for AudioSet's sounds,
 "text-sisa-shn-imagenet" with the pictures alone. ``published.csv`` has each row under the name without an ending; its
-``initialisation`` says what the encoders began with. The older systems of Table 2 (harwath2016, harwath2017) are the
-network of ni2018-baseline with other losses; their rows there are not among ours.
+``initialisation`` says what the encoders began with. The older systems of Table 2 have no recipe here. ni2018
+says of harwath2017 that it has the network and the training of its baseline; no document tells harwath2016's network.
 """
 
 from dataclasses import replace
