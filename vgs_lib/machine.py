@@ -24,7 +24,8 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 def spent_on(device: str) -> Callable[[], float]:
     """A clock, in seconds: of the processor, all threads together, or, where another device computes, of the wall.
 
-    The processor's is the same beside other work; of a GPU it knows nothing but the waiting.
+    The processor's leaves out what other work takes of the machine's time, but a step may still cost up to three times
+    as much beside it; of a GPU it knows nothing but the waiting.
     """
     if device == "cpu":
         return time.process_time

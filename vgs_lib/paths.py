@@ -1,5 +1,5 @@
-"""Where things live: ``$VGS_HOME`` for data that is obtained, ``$VGS_RUNS`` for training runs of the notebooks, the
-package's ``checkpoints`` for what is shipped.
+"""Where things live: ``$VGS_HOME`` for data that is obtained, ``$VGS_RUNS`` for training runs of the notebooks and of
+``reproduce`` and for pre-trained encoders, the package's ``checkpoints`` for what is shipped.
 """
 
 import os
@@ -12,7 +12,7 @@ def home() -> Path:
 
 
 def runs() -> Path:
-    """The folder of the notebooks' training runs: ``$VGS_RUNS``, by default ``runs`` in `home`. Not created here."""
+    """The folder of training runs and pre-trained encoders: ``$VGS_RUNS``, by default ``runs`` in `home`."""
     given = os.environ.get("VGS_RUNS")
     return Path(given).expanduser() if given else home() / "runs"
 

@@ -303,7 +303,7 @@ print(sum(path.stat().st_size for path in saved.iterdir()) // 1000, "kB in", sav
 # ## Further reading
 #
 # - D. Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, IJCV 2019: section 4 for SISA, MISA and SIMA, and for sampled and semi-hard impostors (harwath2019).
-# - Y. Zhang, *Unsupervised Learning of Visual Objects with Spoken Words based on Siamese Network*: the hinge over all pairs (zhang2020).
+# - H. Zhang, *Study of Unsupervised Learning of Visual Objects with Spoken Words based on Siamese Network*: the hinge over all pairs (zhang2020).
 # - A. van den Oord, Y. Li and O. Vinyals, *Representation Learning with Contrastive Predictive Coding*, 2018: InfoNCE.
 # - A. Radford and others, *Learning Transferable Visual Models From Natural Language Supervision*, 2021: a learnt temperature, and very large batches.
 # - F. Schroff, D. Kalenichenko and J. Philbin, *FaceNet: A Unified Embedding for Face Recognition and Clustering*, 2015: semi-hard triplets.

@@ -322,7 +322,7 @@ print(f"{'anything':>14} shuffled,    edges: the two maps agree to {edges:+.2f}"
 #
 # ## Further reading
 #
-# - J. Tian, *Visually grounded fine-grained speech representations learning* (tian2020): Grad-CAM and CBAM in a model of spoken captions.
+# - T. Tian, *Visually grounded fine-grained speech representations learning* (tian2020): Grad-CAM and CBAM in a model of spoken captions.
 # - D. Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019 (harwath2019): matchmaps and the three similarities.
 # - R. Selvaraju and others, *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization*, 2017; R. Draelos and L. Carin, *Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks*, 2020; P.-T. Jiang and others, *LayerCAM: Exploring Hierarchical Class Activation Maps for Localization*, 2021.
 # - Y. Rong and others, *A Consistent and Efficient Evaluation Strategy for Attribution Methods*, 2022 (ROAD); J. Adebayo and others, *Sanity Checks for Saliency Maps*, 2018.

@@ -333,7 +333,7 @@ Markdown(neighbour_table(distinct, k=found_at))
 #
 # ## Further reading
 #
-# - Ni, 2018 (temporal modelling and three anchors), Zhang, 2020 (untrained rows, P@k), Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019, Tian, *Visually Grounded Fine-Grained Speech Representations Learning*, 2020: the systems of this notebook.
+# - Ni, Gu and Zhu, *Optimization of Multimodal Analysis of Image and Audio Pairs*, 2018 (temporal modelling and three anchors), H. Zhang, *Study of Unsupervised Learning of Visual Objects with Spoken Words based on Siamese Network*, 2020 (untrained rows, P@k), Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019, T. Tian, *Visually Grounded Fine-Grained Speech Representations Learning*, 2020: the systems of this notebook.
 # - G. Chrupała and others, *Representations of Language in a Model of Visually Grounded Speech Signal*, 2017; D. Merkx and others, *Language Learning Using Speech to Image Retrieval*, 2019; O. Scharenborg and others, *Speech Technology for Unwritten Languages*, 2020.
 # - Q. McNemar, *Note on the Sampling Error of the Difference between Correlated Proportions or Percentages*, 1947.
 # - T. Dietterich, *Approximate Statistical Tests for Comparing Supervised Classification Learning Algorithms*, 1998.

@@ -447,7 +447,7 @@ Markdown(by_amount.claims)
 #
 # - Ni, Gu and Zhu, *Optimization of Multimodal Analysis of Image and Audio Pairs* (ni2018): three anchors.
 # - D. Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019, sections 4.4, 5.1 and 5.2 (harwath2019).
-# - J. Tian, *Visually grounded fine-grained speech representations learning* (tian2020), chapters 2 and 4; Zhang, *Unsupervised Learning of Visual Objects with Spoken Words based on Siamese Network* (zhang2020).
+# - T. Tian, *Visually grounded fine-grained speech representations learning* (tian2020), chapters 2 and 4; H. Zhang, *Study of Unsupervised Learning of Visual Objects with Spoken Words based on Siamese Network* (zhang2020).
 # - F. Schroff and others, *FaceNet: A Unified Embedding for Face Recognition and Clustering*, 2015: the semi-hard impostors.
 # - A. van den Oord and others, *Representation Learning with Contrastive Predictive Coding*, 2018; Y. Zhang and H. Lu, *Deep Cross-Modal Projection Learning for Image-Text Matching*, 2018.
 # - K. Musgrave and others, *A Metric Learning Reality Check*, 2020: how little the losses differ when all else is equal.

@@ -435,7 +435,7 @@ Markdown(six.table + "\n\n" + six.claims)
 #
 # ## Further reading
 #
-# - J. Tian, *Visually grounded fine-grained speech representations learning* (tian2020): the question, the system, chapters 4 to 6.
+# - T. Tian, *Visually grounded fine-grained speech representations learning* (tian2020): the question, the system, chapters 4 to 6.
 # - D. Harwath and others, *Jointly Discovering Visual Objects and Spoken Words from Raw Sensory Input*, 2019 (harwath2019): the maps and similarities that the re-ranker reads.
 # - S. Woo and others, *CBAM: Convolutional Block Attention Module*, 2018.
 # - J. Lu and others, *ViLBERT: Pretraining Task-Agnostic Visiolinguistic Representations for Vision-and-Language Tasks*, 2019: two sides that read each other.

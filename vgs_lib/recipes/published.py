@@ -43,8 +43,9 @@ def published(system: str | None = None) -> list[Published]:
 class PublishedLocalization:
     """A row of harwath2019's Table 4, on ADE20K, and its count of concepts of Table 5; all but that are shares.
 
-    ``mean_ap``: of finding the pictures with a thing by its word. ``iou``, ``iod``, ``iot``: the marked region over the
-    union, the marked region and the thing, at half of the heat. ``concepts``: None for the baseline of the whole frame.
+    ``mean_ap``: of finding the pictures with a thing by its word. ``iou``, ``iod``, ``iot``: what marked region and
+    thing share over their union, over the marked region, over the thing; marked is what has half of the heat or more.
+    ``concepts``: None for the baseline of the whole frame.
     """
 
     system: str
