@@ -130,6 +130,8 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
     check_refused(capsys, ["reproduce", "--experiment", "taste", "--out", tmp_path], "'taste'", "data-amount", "gamma")
     other = ["reproduce", "tian2020", "--experiment", "gamma", "--out", tmp_path]
     check_refused(capsys, other, "--experiment gamma: found tian2020, expected some of tian2020-gamma-1,")
+    ours = ["reproduce", "stamps-demo", "--out", tmp_path]
+    check_refused(capsys, ours, "reproduce: found stamps-demo, expected names of the documents' systems")
 
 
 def test_a_run_stops_while_its_encoders_are_pre_trained(world, tmp_path):

@@ -75,6 +75,9 @@ def test_recall_against_the_number_of_scenes():
     series = {"random-100-percent": "random", "random-10-percent": "random", "sounds-10-percent": "sounds"}
     (line,) = amount_figure(found, series).axes[0].containers
     assert line[0].get_xdata().tolist() == [800, 8000] and line[0].get_ydata() == pytest.approx([0.15, 0.35])
+    further = record("random-10-percent", used=800, r10=0.9, seed=1)
+    (line,) = amount_figure([*found, further], series).axes[0].containers
+    assert line[0].get_ydata() == pytest.approx([0.15, 0.35])
     none = record("sounds-10-percent", used=800, r10=0.0)
     none["figures"]["1000 scenes"] = {way: {"r10": 0.0, "r10_ci": [0.0, 0.004]} for way in WAYS}
     axes = amount_figure([*found, none], series).axes[0]

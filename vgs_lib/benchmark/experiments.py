@@ -174,8 +174,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Impostors that serve as anchors in turn raise recall at 1 from .069 to .090 (image search) and from .074 "
             "to .094 (annotation) on 1,024 pairs.",
             "ni2018, First Optimization",
-            "ni2018 compares sampled triplets with three anchors; the other losses are those of the later documents, "
-            "on the same network.",
+            "ni2018 compares sampled triplets with three anchors; the other losses are those of the later documents "
+            "and InfoNCE, on the same network.",
             _losses(),
             (("ni2018-three-anchor-triplet", "ni2018-sampled-triplet"),),
             figure="r1",

@@ -34,7 +34,7 @@ COMPARISONS = (
 REPEATED = (
     "Trained with three seeds or more (the interval is over queries, of described things over their classes, and "
     "seeds; a seed changes the first weights, a pre-training where there is one, what a loss draws and dropout). "
-    "Unseen pairs are those of the described things below:"
+    "Unseen pairs are a colour or a size and a thing that training never has together:"
 )
 EQUAL_STEPS = ", ".join(f"`{one.name}`" for one in EXPERIMENTS.values() if one.steps)
 CLAIMED = {"agrees": "found here too", "disagrees": "reversed", "undecided": "undecided"}
@@ -79,8 +79,9 @@ def _made(records: Sequence[Record]) -> str:
     there = f"{have} of the {len(SYSTEMS)} systems have a record so far; the command goes on with the others. "
     return (
         f"Each system was given the steps that {given} hold, timed beforehand (the runs took {min(minutes):.0f} to "
-        f"{max(minutes):.0f} core minutes, {records[0]['machine']['processor']}), equal data, batches, optimizer and "
-        f"frozen picture network, hidden channels times {conditions['scale']['width']:g}, {drawn}. Recall is among "
+        f"{max(minutes):.0f} core minutes, more where the machine did other work, "
+        f"{records[0]['machine']['processor']}), equal data, batches, optimizer and frozen picture network, hidden "
+        f"channels times {conditions['scale']['width']:g}, {drawn}. Recall is among "
         "1,000 test scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` makes the "
         "records in `results/systems` and [the whole table](results/systems.md) with the published figures and where "
         f"the order agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that do not differ under "

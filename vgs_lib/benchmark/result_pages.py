@@ -163,7 +163,10 @@ def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record],
             f"Every {what} takes {equal_steps:,} steps, which one of them was given for {given}; {took}, more "
             "where a network costs more or the machine did other work"
         )
-    return f"Every {what} was given the steps that {given} hold (processor time), by timing a few beforehand; {took}"
+    return (
+        f"Every {what} was given the steps that {given} hold (processor time), by timing a few beforehand; {took}, "
+        "more where the machine did other work"
+    )
 
 
 def _made(records: Sequence[Record], experiment: str = "") -> str:

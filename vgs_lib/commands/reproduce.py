@@ -97,6 +97,9 @@ def run(chosen: argparse.Namespace) -> int:
 def _runs(one: Experiment | None, names: Sequence[str], conditions: Conditions) -> list[tuple[Recipe, Conditions]]:
     """The systems of these names, or the runs of an experiment that are called so; all where none is named."""
     if one is None:
+        if unknown := [name for name in names if recipe(name).name not in SYSTEMS]:
+            expected = "names of the documents' systems (`vgs_lib.recipes.SYSTEMS`); `train` trains the other recipes"
+            raise TrainingError(f"reproduce: found {', '.join(unknown)}, expected {expected}")
         return [(recipe(name), conditions) for name in names or SYSTEMS]
     runs = {plan.name: (plan, equal) for plan, equal in one.runs(conditions)}
     if unknown := [name for name in names if name not in runs]:

@@ -128,12 +128,12 @@ def with_terms(records: Sequence[Record], terms: Sequence[str] = ("sampled", "se
 def amount_figure(records: Sequence[Record], series: Mapping[str, str]) -> Figure:
     """Recall at 10 against the number of training scenes, as harwath2019's Fig. 6; DataError without records.
 
-    Vertical lines span the two ways' intervals together. The axis of recall is logarithmic, so that lines near chance
-    can be told apart too; a recall of 0 has no mark on it.
+    Vertical lines span the two ways' intervals together; of several seeds the first is drawn. The axis of
+    recall is logarithmic, so that lines near chance can be told apart too; a recall of 0 has no mark on it.
 
     series: the name of the line that a system's point is on.
     """
-    rows = _some([record for record in records if record["system"] in series])
+    rows = _some(one_of_each([record for record in records if record["system"] in series]))
     figure = Figure(figsize=(7.6, 4), dpi=72, layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(dict.fromkeys(series.values())):
