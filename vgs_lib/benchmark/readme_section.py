@@ -82,10 +82,10 @@ def _made(records: Sequence[Record]) -> str:
         f"{max(minutes):.0f} core minutes, more where the machine did other work, "
         f"{records[0]['machine']['processor']}), equal data, batches, optimizer and frozen picture network, hidden "
         f"channels times {conditions['scale']['width']:g}, {drawn}. Recall is among "
-        "1,000 test scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` makes the "
-        "records in `results/systems` and [the whole table](results/systems.md) with the published figures and where "
-        f"the order agrees with the documents. {there if have < len(SYSTEMS) else ''}Systems that do not differ under "
-        "these conditions share one run."
+        "1,000 test scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` made the "
+        "records in `results/systems`, which it keeps, and [the whole table](results/systems.md) with the published "
+        "figures and where the order agrees with the documents; with `--out FOLDER` it trains anew. "
+        f"{there if have < len(SYSTEMS) else ''}Systems that do not differ under these conditions share one run."
     )
 
 
