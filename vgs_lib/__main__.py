@@ -80,7 +80,8 @@ def _reproduce_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds, each a run of its own (default: 0)")
     parser.add_argument("--threads", type=int, help="of PyTorch (default: as many as there are cores)")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="of training (default: cpu)")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the records and tables")
+    out = "folder of the records, step times and tables (default: results); runs that go on are in $VGS_RUNS"
+    parser.add_argument("--out", type=Path, default=Path("results"), help=out)
     parser.add_argument("--time", action="store_true", help="train nothing; measure steps where they are not measured")
     parser.add_argument("--tables", action="store_true", help="train nothing; write the tables of the records anew")
     parser.add_argument(
@@ -99,7 +100,7 @@ def _train_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="seed of everything random in training")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"))
     parser.add_argument("--precision", choices=("no", "bf16", "fp16"))
-    stop = "stop after so many, caching included and pre-training not; the same command goes on"
+    stop = "stop after so many, caching and pre-training included; the same command goes on"
     parser.add_argument("--minutes", type=float, help=stop)
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches ahead")
 

@@ -5,6 +5,8 @@
 import os
 from pathlib import Path
 
+from vgs_lib.errors import DataError
+
 
 def home() -> Path:
     """The data folder: ``$VGS_HOME``, by default ``~/.cache/vgs``. It is not created here."""
@@ -22,6 +24,15 @@ def checkpoints_folder() -> Path:
     return Path(__file__).resolve().parent.parent / "checkpoints"
 
 
-def results_folder() -> Path:
-    """The ``results`` folder of the source tree, which holds the records of systems that were compared."""
-    return Path(__file__).resolve().parent.parent / "results"
+def results_folder(given: str | Path = "") -> Path:
+    """The folder of records ``given``, by default ``results`` of the source tree, which holds the shipped ones.
+
+    It has one folder for the systems and one for each experiment. Raises :class:`DataError` for a given one that is not
+    there.
+    """
+    folder = Path(given).expanduser() if given else Path(__file__).resolve().parent.parent / "results"
+    if given and not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder, expected one of records; `python -m vgs_lib reproduce --out` makes it"
+        )
+    return folder

@@ -14,13 +14,11 @@ look_at = "harwath2019-sisa-shn"  # the system that is taken apart and trained
 num_scenes = 24  # training scenes of the small run
 batch_size = 8  # pairs in a batch of it
 steps = 4  # optimizer steps of it
-results = ""  # folder of records of your own; "" takes those of the folder `results`
+results = ""  # folder of your own that `reproduce --out` wrote; "" takes `results`
 found_at = 10  # a rank of this or better counts as found
 seed = 0  # of the small run
 
 # %%
-from pathlib import Path
-
 from IPython.display import Markdown
 
 from vgs_lib.recipes import SYSTEMS, recipe
@@ -164,8 +162,7 @@ from vgs_lib.benchmark.records import read_records
 from vgs_lib.figures.leaderboard import cost_figure, recall_figure
 from vgs_lib.viz import with_alt
 
-folder = Path(results) if results else paths.results_folder() / "systems"
-records = ranked(read_records(folder))
+records = ranked(read_records(paths.results_folder(results) / "systems"))
 distinct = [record for record in records if not record.get("trained_as")]
 said = missing(records, list(SYSTEMS))
 Markdown(said + "\n\n" + (leaderboard.table(records) if records else "No records yet."))
@@ -311,17 +308,19 @@ Markdown(neighbour_table(distinct, k=found_at))
 # A recipe is plain data. Take one, replace a part, and it builds, trains and is measured like the others:
 #
 # ```python
+# from pathlib import Path
+#
 # from vgs_lib.benchmark.reproduce import Reproduction
 # from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 # from vgs_lib.training import ScoreLoss
 #
 # mine = replace(recipe("zhang2020-vgg16-5"), name="mine", loss=ScoreLoss("info_nce"), kind="sisa", temperature=1.0)
-# reproduction = Reproduction(SceneBenchmark(stamps), conditions, runs=Path("runs"), records=Path("my-results"))
+# reproduction = Reproduction(SceneBenchmark(stamps), conditions, runs=Path("runs"), records=Path("my-results/systems"))
 # for event in reproduction.run(mine):
 #     ...
 # ```
 #
-# Copy the files of `results/systems` into the folder of records, and set `results` above to it: yours stands beside the others. A run that is cut off goes on where it was; `python -m vgs_lib reproduce NAMES --budget MINUTES` does the same for the documents' systems. [08_losses](08_losses.ipynb) changes one part only, and asks what it does.
+# Copy `results/systems` into `my-results` before, and set `results` above to that folder: yours stands beside the others. A run that is cut off goes on where it was; `python -m vgs_lib reproduce NAMES --budget MINUTES` does the same for the documents' systems. [08_losses](08_losses.ipynb) changes one part only, and asks what it does.
 #
 # ## What you saw
 #

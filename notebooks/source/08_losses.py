@@ -14,7 +14,7 @@ batch_size = 32  # pairs in the batch whose gradients are shown
 checkpoint = "stamps-demo"  # the model that scores it
 draws = 60  # over how many draws a loss with random impostors is averaged
 gammas = (1, 3, 5, 10, 13, 20, 50, 100)  # smoothing factors of the matching loss
-results = ""  # folder of records of your own; "" takes those of the folder `results`
+results = ""  # folder of your own that `reproduce --out` wrote; "" takes `results`
 
 # %%
 from vgs_lib.checkpoints import load_model
@@ -250,15 +250,13 @@ check_cmpm(cmpm)
 # From here on the numbers come from records: `python -m vgs_lib reproduce --experiment NAME` trains every run of a comparison under the conditions of [07_systems](07_systems.ipynb). In sections 5 and 6 every run has the same time, in 7 and 8 exactly the same steps. What the document found is said first, on data of its own.
 
 # %%
-from pathlib import Path
-
 from IPython.display import Markdown
 
 from vgs_lib import paths
 from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.figures.leaderboard import recall_figure
 
-folder = Path(results) if results else paths.results_folder()
+folder = paths.results_folder(results)
 
 # %% [markdown]
 # For each comparison, `said` tells what the document found, how ours differs, and the command that makes the runs; `claims` puts each claim of the document beside our difference, mean of both directions. The interval is over queries; with three seeds their spread is added, and a claim is judged on the seeds that both systems have (of fewer than three, on the first). A claim is *undecided* where the interval contains 0.

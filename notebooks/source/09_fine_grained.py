@@ -21,7 +21,7 @@ per_class = 3  # test scenes of each class; more make the intervals narrower
 num_more = 300  # further training scenes, for the re-ranker
 own_steps = 40  # of the small copy of tian2020's system
 runs_folder = "09_fine_grained"  # the run is kept under this name
-results = ""  # folder of records of your own; "" takes those of the folder `results`
+results = ""  # folder of your own that `reproduce --out` wrote; "" takes `results`
 
 # %% [markdown]
 # ## 1. Described things
@@ -370,14 +370,12 @@ with_alt(figure, "Weights over time with the words marked")
 # **Predict first.** From `gamma` 1 to 100, where will recall be best, and will it fall on both sides? Will the best gamma be the same for seen and for unseen pairs, and will the intervals in the figure let you say so?
 
 # %%
-from pathlib import Path
-
 from IPython.display import Markdown
 
 from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.figures.descriptions import gamma_records_figure
 
-folder = Path(results) if results else paths.results_folder()
+folder = paths.results_folder(results)
 gammas = Recorded.read("gamma", folder)
 Markdown(gammas.said)
 

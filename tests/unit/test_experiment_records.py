@@ -1,10 +1,13 @@
 """A comparison with its records, some of them or none: what is said, what is missing, the tables."""
 
 import json
+from pathlib import Path
 
 import pytest
 from toy_records import record
 
+import vgs_lib
+from vgs_lib import paths
 from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.errors import DataError, TrainingError
 
@@ -45,6 +48,21 @@ def test_records_of_other_conditions_are_named_and_not_shown(tmp_path):
         and "4 of 6 have no record" in found.missing
     )
     assert "ni2018-shn" not in found.table
+
+
+def test_a_folder_of_ones_own_is_taken_and_one_that_is_missing_is_named(tmp_path):
+    assert paths.results_folder() == Path(vgs_lib.__file__).parents[1] / "results"
+    assert paths.results_folder(str(tmp_path)) == tmp_path
+    with pytest.raises(DataError, match=r"my-results: no such folder, expected one of records"):
+        paths.results_folder(tmp_path / "my-results")
+
+
+def test_the_command_for_what_is_missing_has_the_budget_of_what_is_there(tmp_path):
+    (tmp_path / "losses").mkdir()
+    one = record("ni2018-sampled-triplet")
+    one["conditions"]["minutes"] = 3.0
+    (tmp_path / "losses/one-0.json").write_text(json.dumps(one))
+    assert f"`{LOSSES} --budget 3` makes them" in Recorded.read("losses", tmp_path).missing
 
 
 def test_what_is_not_there_or_damaged_is_named(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import pytest
 import tiny_stamps
@@ -11,6 +12,7 @@ from tiny_commands import run as command
 from tiny_sounds import add_sounds
 from toy_records import record
 
+from vgs_lib.batches.banks import Filling
 from vgs_lib.batches.natural_sounds import SoundData
 from vgs_lib.batches.scene_batches import SceneBatches, SceneData
 from vgs_lib.benchmark import experiments
@@ -21,8 +23,9 @@ from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 from vgs_lib.data.scenes import Scenes
 from vgs_lib.errors import TrainingError
 from vgs_lib.recipes import Scale, build_model
+from vgs_lib.studies import pretraining
 from vgs_lib.studies.pretraining import Pretraining
-from vgs_lib.training import FitSettings, StoppedEvent
+from vgs_lib.training import FitSettings, StepEvent, StoppedEvent
 
 TINY = Conditions(
     scale=Scale(width=1 / 32, dim=8, frames=200, pictures="lite0"),
@@ -126,6 +129,29 @@ def test_the_command_trains_an_experiment(world, tmp_path, monkeypatch, capsys):
     assert command(capsys, *arguments)[1].count("there is a record already") == 3
 
 
+def test_a_command_that_is_stopped_before_its_first_step_does_not_speak_of_a_checkpoint(
+    world, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("vgs_lib.commands.reproduce.Conditions", lambda: TINY)
+    monkeypatch.setattr("vgs_lib.commands.reproduce.Stamps.open", lambda: world)
+    arguments = ["reproduce", "harwath2019-misa", "--steps", "3", "--out", tmp_path / "results", "--threads", "1"]
+    for kind, said in ((Filling, "before training; what was computed so far is kept."), (StepEvent, "with a check")):
+        real = Reproduction.run
+
+        def until(self, plan, *, should_stop, kind=kind, real=real, **asked):
+            for event in real(self, plan, should_stop=should_stop, **asked):
+                yield event
+                if isinstance(event, kind):
+                    signal.raise_signal(signal.SIGINT)  # as Ctrl-C does
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Reproduction, "run", until)
+            code, printed, _ = command(capsys, *arguments)
+        assert code == 1 and f"Stopped {said}" in printed and "Run the same command to go on." in printed
+    assert command(capsys, *arguments)[0] == 0
+    assert json.loads((tmp_path / "results/systems/harwath2019-misa-0.json").read_text())["steps"] == 3
+
+
 def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
     check_refused(capsys, ["reproduce", "--experiment", "taste", "--out", tmp_path], "'taste'", "data-amount", "gamma")
     other = ["reproduce", "tian2020", "--experiment", "gamma", "--out", tmp_path]
@@ -143,6 +169,18 @@ def test_a_run_stops_while_its_encoders_are_pre_trained(world, tmp_path):
     assert not one.record_file(plan.name, 0).exists()
     list(one.run(plan, steps=2))
     assert one.record_file(plan.name, 0).is_file()
+
+
+def test_encoders_are_pre_trained_on_the_device_of_the_run(world, tmp_path, monkeypatch):
+    devices, real = [], pretraining.fit
+    watched = lambda model, batches, loss, settings, **more: (
+        devices.append(settings.device),
+        real(model, batches, loss, settings, **more),
+    )[1]
+    monkeypatch.setattr(pretraining, "fit", watched)
+    one = Reproduction(SceneBenchmark(world), TINY, runs=tmp_path / "runs", records=tmp_path / "records")
+    list(one.run(experiment("pretraining").parts[1].recipe, steps=1))
+    assert devices == ["cpu"], "and not the best that there is, which is another one on some machines"
 
 
 def test_records_are_comparable_where_each_run_has_the_conditions_that_its_experiment_asks_for():

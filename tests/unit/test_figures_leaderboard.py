@@ -22,8 +22,8 @@ def records():
 
 def test_what_is_missing_is_named_with_the_command(records):
     names = ["ni2018-baseline", "tian2020", "harwath2019-misa"]
-    said = missing(records, names, "gamma")
-    command = "`python -m vgs_lib reproduce --experiment gamma`"
+    said = missing(records, names, "losses")
+    command = "`python -m vgs_lib reproduce --experiment losses`"
     assert said == f"1 of 3 have no record yet: harwath2019-misa. {command} makes them."
     further = "`python -m vgs_lib reproduce tian2020 --seeds 1`"
     assert missing(records, names[:2]) == f"All 2 have a record, made by `python -m vgs_lib reproduce` and {further}."

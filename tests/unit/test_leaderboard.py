@@ -8,7 +8,7 @@ from toy_records import record
 from vgs_lib.benchmark import leaderboard
 from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.benchmark.leaderboard import published_localization_table, published_table
-from vgs_lib.benchmark.records import comparable, read_records
+from vgs_lib.benchmark.records import comparable, made_by, read_records
 from vgs_lib.benchmark.result_pages import systems_page
 from vgs_lib.errors import DataError
 from vgs_lib.recipes import SYSTEMS
@@ -92,6 +92,26 @@ def test_published_localization_is_harwath2019s_beside_the_whole_frame():
     shown = published_localization_table(["harwath2019-misa"]).splitlines()
     assert len(shown) == 4 and shown[3] == "| harwath2019-misa | natural sounds | 0.224 | 0.11 | 0.12 | 0.68 | 99 |"
     assert published_localization_table(["tian2020"]) == ""
+
+
+def test_the_run_of_another_system_is_named_with_its_seeds_where_not_all_are():
+    records = [record("zhang2020-vgg16-5", seed=seed) for seed in (0, 1, 2)]
+    assert "| zhang2020-vgg16-5 | 3 |" in leaderboard.table(records)
+    for one in records[1:]:
+        one["trained_as"] = "zhang2020-vgg19-5"
+    assert "| zhang2020-vgg16-5 (seed 1, 2 the run of zhang2020-vgg19-5) | 3 |" in leaderboard.table(records)
+    assert "| zhang2020-vgg16-5 (the run of zhang2020-vgg19-5) | 2 |" in leaderboard.table(records[1:])
+
+
+def test_of_runs_on_a_gpu_no_cores_are_told():
+    gpu = {"machine": {"threads": 2, "processor": "x", "torch": "2", "device": "cuda", "gpu": "NVIDIA H100"}}
+    records = [record_of("ni2018-baseline", 0, 0.2) | gpu, record_of("tian2020", 0, 0.4) | gpu]
+    page = systems_page(records)
+    assert "10 minutes on NVIDIA H100 hold, by timing" in page and "core" not in page.split("## Published")[0]
+    assert "| steps | minutes |" in page and "Made by `python -m vgs_lib reproduce --device cuda` with" in page
+    records[0]["conditions"] = records[1]["conditions"] | {"minutes": 2.5}
+    assert made_by(records[:1]) == "`python -m vgs_lib reproduce --budget 2.5 --device cuda`"
+    assert made_by(records[:1], "losses").endswith("reproduce --experiment losses --budget 2.5 --device cuda`")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"system": "x"}'])

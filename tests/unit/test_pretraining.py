@@ -1,6 +1,7 @@
 """Pre-training: resumed, repeatable, without anything held out; and its weights go into a model, and only they."""
 
 import dataclasses
+import json
 
 import pytest
 import soundfile
@@ -70,6 +71,57 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(stamps, kind, tmp_path,
     assert other == state and state["losses"] == pytest.approx([e.loss for e in whole], abs=1e-4)
     sides = {"natural-sounds": {"image_encoder", "audio_encoder"}, "sound-classes": {"audio_encoder"}}[kind]
     assert {name.split(".")[0] for name in found} == sides
+
+
+def test_another_process_waits_and_goes_on_where_this_one_was_stopped(stamps, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("VGS_RUNS", str(tmp_path / "whole"))
+        list(pretrain(PLAN, stamps, SETTINGS))
+        whole = weights(PLAN, stamps)[0]
+    one = pretrain(PLAN, stamps, SETTINGS)
+    next(event for event in one if isinstance(event, CheckpointEvent))  # it is at work
+    waiting = pretrain(PLAN, stamps, SETTINGS)
+    assert next(waiting) == Filling("pretraining-natural-sounds", 2, 4)
+    assert [type(e) for e in pretrain(PLAN, stamps, SETTINGS, should_stop=lambda: True)] == [Filling, StoppedEvent]
+    one.close()
+    steps = [event.step for event in waiting if isinstance(event, StepEvent)]
+    assert steps == [3, 4]
+    found = weights(PLAN, stamps)[0]
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+
+
+def test_who_waited_for_weights_that_were_made_trains_nothing(stamps):
+    one, waiting = pretrain(PLAN, stamps, SETTINGS), pretrain(PLAN, stamps, SETTINGS)
+    next(event for event in one if isinstance(event, StepEvent))
+    assert isinstance(next(waiting), Filling)
+    list(one)
+    assert list(waiting) == []
+
+
+@pytest.mark.parametrize(("text", "said"), [("[1.0]", "expected the losses of 2 steps, found 1"), ("{", "damaged")])
+def test_losses_that_do_not_reach_the_checkpoint_are_named(stamps, text, said):
+    one = pretrain(PLAN, stamps, SETTINGS)
+    next(event for event in one if isinstance(event, CheckpointEvent))
+    one.close()
+    folder = folder_of(PLAN, stamps, SETTINGS)
+    (folder / "losses.json").write_text(text)
+    with pytest.raises(TrainingError, match=rf"losses\.json: {said}.*; delete .* to start anew"):
+        list(pretrain(PLAN, stamps, SETTINGS))
+
+
+def test_the_losses_are_written_before_their_checkpoint(stamps, monkeypatch):
+    """So that a process killed in between goes on with all of them."""
+    written, real = [], pretraining.fit
+
+    def watched(*arguments, **named):
+        for event in real(*arguments, **named):
+            if isinstance(event, CheckpointEvent):
+                written.append((folder_of(PLAN, stamps, SETTINGS) / "losses.json").read_text())
+            yield event
+
+    monkeypatch.setattr(pretraining, "fit", watched)
+    list(pretrain(PLAN, stamps, SETTINGS))
+    assert [len(json.loads(text)) for text in written] == [2, 4]
 
 
 def test_a_folder_is_of_all_that_the_weights_depend_on(stamps, tmp_path):

@@ -11,7 +11,8 @@ from vgs_lib.batches.scene_batches import SceneData
 from vgs_lib.benchmark import leaderboard, reproduce
 from vgs_lib.benchmark.budgets import StepTimes, seconds_a_step
 from vgs_lib.benchmark.conditions import Conditions
-from vgs_lib.benchmark.reproduce import Reproduction, thinned
+from vgs_lib.benchmark.reproduce import Reproduction
+from vgs_lib.benchmark.run_history import thinned
 from vgs_lib.benchmark.scene_benchmark import SceneBenchmark
 from vgs_lib.errors import DataError, TrainingError
 from vgs_lib.recipes import Scale, build_model, recipe

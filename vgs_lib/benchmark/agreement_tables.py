@@ -85,9 +85,12 @@ def seeds_table(pairs: Sequence[tuple[str, str, Compared]]) -> str:
 
 
 def _taken(records: Sequence[Mapping[str, Any]]) -> Callable[[Compared], str]:
-    """What says the steps of the two systems of a pair, which are those of each of their seeds."""
-    steps = {record["system"]: f"{record['steps']:,}" for record in records}
-    return lambda pair: f"{steps[pair.better]}, {steps[pair.worse]}"
+    """What says the steps of the two systems of a pair; "a to b" where those of their seeds differ."""
+    steps: dict[str, set[int]] = {}
+    for record in records:
+        steps.setdefault(record["system"], set()).add(record["steps"])
+    said = {name: " to ".join(f"{n:,}" for n in sorted({min(ns), max(ns)})) for name, ns in steps.items()}
+    return lambda pair: f"{said[pair.better]}, {said[pair.worse]}"
 
 
 def _numbers(pair: Compared) -> list[str]:

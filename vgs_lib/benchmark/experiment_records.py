@@ -10,7 +10,7 @@ from vgs_lib.benchmark import leaderboard
 from vgs_lib.benchmark.agreement import Compared
 from vgs_lib.benchmark.agreement_tables import claims_table, judged
 from vgs_lib.benchmark.experiments import Experiment, experiment
-from vgs_lib.benchmark.records import made_by, read_records
+from vgs_lib.benchmark.records import command_of, made_by, read_records
 
 
 @dataclass(frozen=True)
@@ -83,5 +83,5 @@ def missing(records: Sequence[Mapping[str, Any]], expected: Sequence[str], exper
     if not absent:
         return f"All {len(expected)} have a record, made by {made_by(records, experiment)}."
     named = ", ".join(absent) if len(absent) <= 8 else f"{', '.join(absent[:6])} and {len(absent) - 6} more"
-    command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
+    command = command_of(experiment, records[0] if records else None)
     return f"{len(absent)} of {len(expected)} have no record yet: {named}. `{command}` makes them."

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgs_lib.benchmark.records import CHOSEN, reads_text, row
+from vgs_lib.benchmark.records import CHOSEN, reads_text, row, unit_of
 from vgs_lib.markdown import markdown_table
 from vgs_lib.recipes import SYSTEMS
 from vgs_lib.recipes.published import published, published_localization
@@ -57,26 +57,26 @@ def table(records: Iterable[Mapping[str, Any]], *, order: Sequence[str] | None =
     order instead, and only these.
     """
     systems: dict[str, list[dict[str, Any]]] = {}
-    readers = set()
+    readers, records = set(), list(records)
     for record in records:
         systems.setdefault(record["system"], []).append(row(record))
         if reads_text(record):
             readers.add(record["system"])
     described = any(f"{WAYS[0]}_unseen_r1" in rows[0] for rows in systems.values())
     columns, by = (_DESCRIBED_COLUMNS, "unseen_r1") if described else (_SCENE_COLUMNS, "r10")
-    heads = ["system", "seeds", *(head for head, _ in columns), "trained parameters", "steps", "core minutes"]
+    heads = ["system", "seeds", *(head for head, _ in columns), "trained parameters", "steps"]
+    heads.append(unit_of(records))
     ordered = sorted(systems.items(), key=lambda item: -sum(_mean(item[1], f"{way}_{by}") for way in WAYS))
     if order is not None:
         ordered = [(system, systems[system]) for system in order if system in systems]
     lines = []
     for system, rows in ordered:
-        twin = rows[0]["trained_as"]
-        notes = [f"the run of {twin}"] if twin else []
+        notes = _twins(rows)
         notes += ["reads text"] if system in readers else []
         cells = [f"{system} ({', '.join(notes)})" if notes else system, str(len(rows))]
         cells += [" / ".join(_cell(rows, key) for key in keys) for _, keys in columns]
         cells += [f"{rows[0]['trained_parameters']:,}", f"{_mean(rows, 'steps'):,.0f}"]
-        lines.append([*cells, f"{_mean(rows, 'core_minutes'):.1f}"])
+        lines.append([*cells, f"{_mean(rows, 'minutes'):.1f}"])
     return markdown_table(heads, lines)
 
 
@@ -114,6 +114,16 @@ def published_localization_table(systems: Sequence[str] | None = None) -> str:
         for row in rows
     ]
     return markdown_table(heads, lines) if len(rows) > 1 else ""
+
+
+def _twins(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of which systems the runs of one are, with their seeds where not all are of one."""
+    twins: dict[str | None, list[str]] = {}
+    for one in rows:
+        twins.setdefault(one["trained_as"], []).append(str(one["seed"]))
+    if len(twins) == 1:
+        return [f"the run of {twin}" for twin in twins if twin]
+    return [f"seed {', '.join(seeds)} the run of {twin}" for twin, seeds in twins.items() if twin]
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:

@@ -12,7 +12,7 @@ from vgs_lib.benchmark.agreement_tables import seeds_table
 from vgs_lib.benchmark.experiment_records import Recorded
 from vgs_lib.benchmark.experiments import EXPERIMENTS
 from vgs_lib.benchmark.paired_tables import ranked
-from vgs_lib.benchmark.records import comparable, one_of_each, read_records, reads_text, row
+from vgs_lib.benchmark.records import budget_of, comparable, one_of_each, read_records, reads_text, row, unit_of
 from vgs_lib.errors import DataError
 from vgs_lib.markdown import markdown_table
 from vgs_lib.recipes import SYSTEMS
@@ -73,13 +73,12 @@ def _made(records: Sequence[Record]) -> str:
     have = len({record["system"] for record in records})
     minutes = [record["seconds"] / 60 for record in records]
     conditions, least = records[0]["conditions"], min(record["seed"] for record in records)
-    given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores"
     more = Counter(record["system"] for record in records)
     drawn = f"seed {least}" + (", some with further seeds" if max(more.values()) > 1 else "")
     there = f"{have} of the {len(SYSTEMS)} systems have a record so far; the command goes on with the others. "
     return (
-        f"Each system was given the steps that {given} hold, timed beforehand (the runs took {min(minutes):.0f} to "
-        f"{max(minutes):.0f} core minutes, more where the machine did other work, "
+        f"Each system was given the steps that {budget_of(records[0])} hold, timed beforehand (the runs took "
+        f"{min(minutes):.0f} to {max(minutes):.0f} {unit_of(records)}, more where the machine did other work, "
         f"{records[0]['machine']['processor']}), equal data, batches, optimizer and frozen picture network, hidden "
         f"channels times {conditions['scale']['width']:g}, {drawn}. Recall is among "
         "1,000 test scenes (chance R@10 .010), mAP@50 of 1,000 single names. `python -m vgs_lib reproduce` made the "

@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import mode
 from typing import Any
 
+from vgs_lib.benchmark.conditions import Conditions
+from vgs_lib.benchmark.experiments import EXPERIMENTS
 from vgs_lib.errors import DataError
 from vgs_lib.retrieval import WAYS
 
@@ -57,7 +59,7 @@ def one_of_each(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 def made_by(records: Sequence[Mapping[str, Any]], experiment: str = "") -> str:
     """The commands that make the records: the first seed of all, then the further seeds of those that have them."""
-    command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
+    command = command_of(experiment, records[0])
     least, further = min(record["seed"] for record in records), {}
     for record in records:
         if record["seed"] != least:
@@ -68,19 +70,43 @@ def made_by(records: Sequence[Mapping[str, Any]], experiment: str = "") -> str:
     return " and ".join([f"`{command}`", *(f"`{command} {' '.join(n)} --seeds {s}`" for s, n in runs.items())])
 
 
+def command_of(experiment: str = "", like: Mapping[str, Any] | None = None) -> str:
+    """The command that makes the records of an experiment or of the systems, with budget and device of ``like``."""
+    command = "python -m vgs_lib reproduce" + (f" --experiment {experiment}" if experiment else "")
+    if like is None:
+        return command
+    minutes, device = like["conditions"]["minutes"], like["machine"]["device"]
+    usual = EXPERIMENTS[experiment].minutes if experiment else Conditions().minutes
+    command += f" --budget {minutes:g}" if minutes != usual else ""
+    return command + (f" --device {device}" if device != "cpu" else "")
+
+
+def budget_of(record: Mapping[str, Any]) -> str:
+    """What a run was given: minutes of so many cores, or on another device minutes of the clock."""
+    conditions, machine = record["conditions"], record["machine"]
+    on = f"{conditions['cores']} cores" if machine["device"] == "cpu" else machine.get("gpu", machine["device"])
+    return f"{conditions['minutes']:g} minutes on {on}"
+
+
+def unit_of(records: Sequence[Mapping[str, Any]]) -> str:
+    """What the minutes of these records are of: a core's, or, if another device computed, the clock's."""
+    return "core minutes" if all(record["machine"]["device"] == "cpu" for record in records) else "minutes"
+
+
 def row(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as one flat row of the table: the figures of its benchmark, and what they cost.
 
     Of scenes: recall and rank of 1,000 test scenes, mAP@50 of names, pointing. Of described things: R@1 and mAP@50 of
     the queries whose colour and noun were trained together ("seen") and of those that never were ("unseen"), and how
-    often the named colour is chosen (:mod:`vgs_lib.studies.attribute_choice`).
+    often the named colour is chosen (:mod:`vgs_lib.studies.attribute_choice`). ``minutes`` are a core's on a CPU, else
+    the clock's.
     """
     figures = record["figures"]
     flat: dict[str, Any] = {"system": record["system"], "seed": record["seed"]}
     flat["trained_as"] = record.get("trained_as")
     flat |= _described(figures) if "unseen" in figures else _scenes(figures)
     flat |= {f"{name}_parameters": record["parameters"][name] for name in ("trained", "all")}
-    return flat | {"steps": record["steps"], "core_minutes": round(record["seconds"] / 60, 1)}
+    return flat | {"steps": record["steps"], "minutes": round(record["seconds"] / 60, 1)}
 
 
 def _scenes(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ A record is a JSON object in a folder, one for each system and seed (:mod:`vgs_l
 """
 
 import json
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +16,14 @@ from vgs_lib.batches.banks import Filling
 from vgs_lib.benchmark.budgets import StepTimes
 from vgs_lib.benchmark.conditions import Conditions
 from vgs_lib.benchmark.records import read_record
+from vgs_lib.benchmark.run_history import read_history, thinned
 from vgs_lib.errors import TrainingError
 from vgs_lib.machine import exact_products, machine, spent_on
 from vgs_lib.model import DualEncoder
 from vgs_lib.recipes import Recipe
 from vgs_lib.safe_files import write_atomically
 from vgs_lib.studies.pretraining import Pretraining
-from vgs_lib.studies.study import Study
+from vgs_lib.studies.study import Prepared, Study
 from vgs_lib.training import CheckpointEvent, Event, FinishedEvent, ResumedEvent, StepEvent, StoppedEvent, fit
 from vgs_lib.training.loop import is_due
 from vgs_lib.training.state import MAX_DIFFERENCES, differences
@@ -101,7 +101,7 @@ class Reproduction:
         """Fill the banks of a system and measure its steps, unless they were; for a machine that does nothing else."""
         if recipe.name not in self.times:
             study = self._study(recipe)
-            yield from study.prepare(self._plan(recipe, steps=100, seed=0)).batches.fill()
+            yield from self._prepare(study, self._plan(recipe, steps=100, seed=0)).batches.fill()
             self._measure(study, recipe, 0)
 
     def run(
@@ -114,10 +114,11 @@ class Reproduction:
     ) -> Iterator[Filling | Event]:
         """Fill the banks, train, judge and write the record, yielding what happens; nothing is done where it is there.
 
-        steps: of training; None takes ``equal_steps``, or as many as the budget holds by the measured step times,
-        measured now where they are not. A run that ``should_stop`` ends leaves a checkpoint and no record. A system
-        that does not differ under these conditions from one with a record, as zhang2020's with their three picture
-        networks, is not trained again: its record is that one's, and ``trained_as`` says so.
+        steps: of training; None takes ``equal_steps``, those of the system's other seeds, or as many as the budget
+        holds by the measured step times, measured now where they are not. A run that ``should_stop`` ends leaves a
+        checkpoint and no record. A system that does not differ under these conditions from one with a record, as
+        zhang2020's with their three picture networks, is not trained again: its record is that one's, and
+        ``trained_as`` says so.
         """
         if (file := self.record_file(recipe.name, seed)).is_file():
             self._check_record(file, recipe, seed, steps)
@@ -127,21 +128,21 @@ class Reproduction:
             return
         study = self._study(recipe)
         folder = self._folder(recipe.name, seed)
-        for filling in study.prepare(self._plan(recipe, steps=100, seed=seed)).batches.fill():
+        for filling in self._prepare(study, self._plan(recipe, steps=100, seed=seed)).batches.fill():
             yield filling
             if should_stop is not None and should_stop():
                 yield StoppedEvent(0, "should_stop")
                 return
         steps = self._steps(study, recipe, seed, steps)
         plan = self._plan(recipe, steps=steps, seed=seed)
-        prepared = study.prepare(plan)
+        prepared = self._prepare(study, plan)
         spent, settings = spent_on(self.device), replace(plan.fit, device=self.device)
         history, seconds, begin, event = [], 0.0, spent(), None
         for event in fit(
             prepared.model, prepared.batches, plan.loss, settings, directory=folder / "run", should_stop=should_stop
         ):
             if isinstance(event, ResumedEvent):
-                history = _read_history(folder, event.step)
+                history = read_history(folder, event.step)
                 seconds = history[-1]["seconds"]
             elif isinstance(event, StepEvent):
                 line = {"step": event.step, "loss": event.loss, "seconds": round(seconds + spent() - begin, 3)}
@@ -160,6 +161,10 @@ class Reproduction:
     def _study(self, recipe: Recipe) -> Study:
         return self.benchmark.study(recipe, self.conditions.pretraining)
 
+    def _prepare(self, study: Study, plan: Recipe) -> Prepared:
+        """What trains ``plan`` here, pre-training included; a record tells the device with its machine."""
+        return study.prepare(replace(plan, fit=replace(plan.fit, device=self.device)))
+
     def _plan(self, recipe: Recipe, *, steps: int, seed: int) -> Recipe:
         return self.benchmark.fitted(self.conditions.plan(recipe, steps=steps, seed=seed))
 
@@ -176,7 +181,7 @@ class Reproduction:
                 )
             return kept["steps"]
         asked = steps is not None
-        steps = steps or self.equal_steps
+        steps = steps or self._given(recipe)
         if steps is None:
             self._measure(study, recipe, seed)
             steps = self.times.steps(recipe.name)
@@ -186,19 +191,31 @@ class Reproduction:
         _write(folder / "steps.json", kept)
         return steps
 
+    def _given(self, recipe: Recipe) -> int | None:
+        """The steps of a system, the same for every seed; None where none was trained and nothing was timed."""
+        if self.equal_steps is not None:
+            return self.equal_steps
+        for record in map(read_record, sorted(self.records.glob(f"{recipe.name}-*.json"))):
+            if record["system"] == recipe.name and not record["steps_were_asked_for"] and self._is_ours(record):
+                return record["steps"]
+        return self.times.steps(recipe.name) if recipe.name in self.times else None
+
+    def _is_ours(self, record: dict[str, Any]) -> bool:
+        """Whether a record is of these conditions and this device."""
+        return record["conditions"] == self.conditions.to_dict() and record["machine"]["device"] == self.device
+
     def _twin(self, recipe: Recipe, seed: int) -> dict[str, Any] | None:
         """The record of another system whose run would be the same, as this system's; None where there is none."""
         if self._kept(recipe.name, seed) is not None:
             return None
         plan = self._plan(recipe, steps=1, seed=seed).to_dict()
         said = {key: plan[key] for key in SAID}
-        timed = self.times.steps(recipe.name) if recipe.name in self.times else None
+        given = self._given(recipe)
         what = plan.keys() - said.keys() - {"data", "fit"}  # those are the conditions'
         files = [file for folder in (self.records, *self.others) for file in sorted(folder.glob(f"*-{seed}.json"))]
         for file in files:
             record = read_record(file)
-            ours = record["conditions"] == self.conditions.to_dict() and record["machine"]["device"] == self.device
-            if record["steps_were_asked_for"] or not ours or (self.equal_steps or timed) not in (None, record["steps"]):
+            if record["steps_were_asked_for"] or not self._is_ours(record) or given not in (None, record["steps"]):
                 continue
             same = record.get("benchmark", "scenes") == self.benchmark.name
             if same and all(plan[key] == record["plan"][key] for key in what):
@@ -266,31 +283,6 @@ def parameters_of(model: DualEncoder) -> dict[str, int]:
     """How many values are trained, and how many there are with the frozen ones."""
     every = list(model.parameters())
     return {"trained": sum(p.numel() for p in every if p.requires_grad), "all": sum(p.numel() for p in every)}
-
-
-def thinned(history: list[dict], *, most: int = 100) -> list[dict]:
-    """At most ``most`` lines of a history, evenly, each the mean of those it stands for; steps and seconds the last."""
-    size = -(-len(history) // most)
-    parts = [history[i : i + size] for i in range(0, len(history), size)]
-    return [
-        {
-            key: part[-1][key] if key in ("step", "seconds") else round(statistics.fmean(line[key] for line in part), 4)
-            for key in part[-1]
-        }
-        for part in parts
-    ]
-
-
-def _read_history(folder: Path, step: int) -> list[dict]:
-    """The lines up to ``step``, which the history of a run must reach where its checkpoint does."""
-    file = folder / "history.json"
-    try:
-        lines = [line for line in json.loads(file.read_text(encoding="utf-8")) if line["step"] <= step]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{file}: damaged ({error!r}); delete {folder} to start anew") from error
-    if not lines or lines[-1]["step"] != step:
-        raise TrainingError(f"{file}: does not reach step {step} of the checkpoint; delete {folder} to start anew")
-    return lines
 
 
 def _write(file: Path, content: Any) -> None:

@@ -9,7 +9,7 @@ from vgs_lib.benchmark.attribute_benchmark import PER_CLASS
 from vgs_lib.benchmark.experiments import Experiment
 from vgs_lib.benchmark.leaderboard import published_localization_table, published_table, table
 from vgs_lib.benchmark.paired_tables import protocol_table, untrained_table
-from vgs_lib.benchmark.records import comparable, made_by, one_of_each, reads_text
+from vgs_lib.benchmark.records import budget_of, comparable, made_by, one_of_each, reads_text, unit_of
 from vgs_lib.retrieval import WAYS
 
 Record = Mapping[str, Any]
@@ -21,7 +21,7 @@ def systems_page(records: Sequence[Record]) -> str:
     typical = (equal or records)[0]
     conditions, scale = typical["conditions"], typical["conditions"]["scale"]
     said = [
-        f"{_budget('system', conditions, equal or records)}. All are trained on Spoken Stamps "
+        f"{_budget('system', equal or records)}. All are trained on Spoken Stamps "
         f"under equal conditions: batches of {conditions['data']['batch_size']}, hidden channels times "
         f"{scale['width']:g}, embeddings of {scale['dim']}, pictures seen by a frozen {scale['pictures']}, one "
         f"optimizer. {TRAINED_BEFORE} {_made(equal or records)}",
@@ -78,7 +78,7 @@ DECIDED = (
 )
 TIMED = (
     " Steps were timed run by run and differ between systems that cost the same, by up to a third, which no interval "
-    "knows of. Equal time favours what is cheap on two cores; the documents train for epochs, whatever a step costs."
+    "knows of. Equal time favours what is cheap on the machine; the documents train for epochs, whatever a step costs."
 )
 LOCALIZED = (
     "Where words are in photographs: harwath2019's Tables 4 and 5, on ADE20K, beside the baseline that marks the whole "
@@ -120,10 +120,9 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     """What was compared and how, what the document found, our table in the experiment's order, and its claims."""
     equal = one.comparable(records)
     typical = (equal or records)[0]
-    conditions = typical["conditions"]
     data = "described things" if one.described else "scenes"
-    equal_steps = one.equal_steps(conditions["minutes"])
-    budget = _budget("run", conditions, equal, equal_steps) if equal else "No run is of this experiment's budget"
+    equal_steps = one.equal_steps(typical["conditions"]["minutes"])
+    budget = _budget("run", equal, equal_steps) if equal else "No run is of this experiment's budget"
     trained = (
         f"{budget}. They are trained on {data} of Spoken Stamps and otherwise under the conditions of systems.md. "
         f"{TRAINED_BEFORE} {_made(equal or records, one.name)}"
@@ -153,18 +152,19 @@ def experiment_page(one: Experiment, records: Sequence[Record]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _budget(what: str, conditions: Mapping[str, Any], records: Sequence[Record], equal_steps: int | None = None) -> str:
+def _budget(what: str, records: Sequence[Record], equal_steps: int | None = None) -> str:
     """What each run was given, and what the runs took of it, as a sentence."""
-    minutes = [record["seconds"] / 60 for record in records]
-    given = f"{conditions['minutes']:g} minutes on {conditions['cores']} cores"
-    took = f"the runs took {min(minutes):.1f} to {max(minutes):.1f} core minutes"
+    minutes, given = [record["seconds"] / 60 for record in records], budget_of(records[0])
+    unit = unit_of(records)
+    took = f"the runs took {min(minutes):.1f} to {max(minutes):.1f} {unit}"
+    by = " (processor time)" if unit == "core minutes" else ""
     if equal_steps:
         return (
             f"Every {what} takes {equal_steps:,} steps, which one of them was given for {given}; {took}, more "
             "where a network costs more or the machine did other work"
         )
     return (
-        f"Every {what} was given the steps that {given} hold (processor time), by timing a few beforehand; {took}, "
+        f"Every {what} was given the steps that {given} hold{by}, by timing a few beforehand; {took}, "
         "more where the machine did other work"
     )
 

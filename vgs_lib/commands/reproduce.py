@@ -85,8 +85,9 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         for seed in chosen.seeds:
             for reproduction, plan in jobs():
-                if not _one(reproduction, plan, seed, chosen.steps, stop):
-                    print("Stopped with a checkpoint; run the same command to go on.")
+                if stopped := _one(reproduction, plan, seed, chosen.steps, stop):
+                    kept = "with a checkpoint" if stopped.step else "before training; what was computed so far is kept"
+                    print(f"Stopped {kept}. Run the same command to go on.")
                     return 1
                 _write_tables(chosen.out, one)
     finally:
@@ -122,8 +123,10 @@ def _measure(jobs: Callable[[], Iterator[tuple[Reproduction, Recipe]]]) -> int:
     return 0
 
 
-def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None, stop: threading.Event) -> bool:
-    """Whether the system was trained and judged, now or before; bars show how far it is."""
+def _one(
+    reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None, stop: threading.Event
+) -> StoppedEvent | None:
+    """Train and judge a system unless that was done; bars show how far it is. What ended it before its end, if so."""
     name, bar = plan.name, None
     there = reproduction.record_file(name, seed).is_file()
     with Bars("item") as bars:
@@ -131,7 +134,7 @@ def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None,
             if isinstance(event, Filling):
                 bars.show(event.name, event.done, event.total)
             elif isinstance(event, StoppedEvent):
-                return False
+                return event
             elif isinstance(event, ResumedEvent | StepEvent):
                 bar = bar or tqdm(total=reproduction.num_steps(name, seed), desc=name, unit="step")
                 bar.update(event.step - bar.n)
@@ -143,7 +146,7 @@ def _one(reproduction: Reproduction, plan: Recipe, seed: int, steps: int | None,
         print(f"{name}, seed {seed}: there is a record already")
     else:
         print(f"{name}, seed {seed}: nothing was trained, a run that does not differ from it has a record")
-    return True
+    return None
 
 
 def _write_tables(out: Path, one: Experiment | None) -> int:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from vgs_lib import paths
@@ -47,9 +48,11 @@ from vgs_lib.training import (
     StoppedEvent,
     fit,
 )
+from vgs_lib.training.loop import is_due
 
 VERSION = 1  # raised when the same settings give other weights
 WEIGHTS = "encoders.safetensors"
+LOCK = "pretraining.lock"
 LOSS = ScoreLoss("shn", kind="sisa", options={"margin": 1.0})
 SIDES = ("image_encoder", "audio_encoder")
 
@@ -131,8 +134,9 @@ def pretrain(
 ) -> Iterator[Filling | Event]:
     """Train what ``plan.initial`` names and keep the weights in :func:`folder_of`; nothing is done where they are.
 
-    Yields what happens. A run that was cut off goes on as if it had not been. Raises :class:`TrainingError` for a
-    recipe that begins with nothing to be trained.
+    Yields what happens. A run that was cut off goes on as if it had not been. While another process makes the same
+    weights this one waits, and goes on in its place if that one is stopped. Raises :class:`TrainingError` for a recipe
+    that begins with nothing to be trained, and for a run whose losses are lost.
     """
     if plan.initial not in INITIAL[1:]:
         raise TrainingError(f"initial: found {plan.initial!r}, expected one of {', '.join(INITIAL[1:])}")
@@ -142,6 +146,24 @@ def pretrain(
     plan = _plan(plan, settings)
     if plan.audio.name == "text":
         raise TrainingError(f"recipe {plan.name}: a text side cannot be pre-trained on natural sounds")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, thread_local=False)  # a generator may be closed in another thread than it ran in
+    while not _acquired(lock):
+        yield Filling(f"pretraining-{plan.initial}", len(_read_losses(folder)), settings.steps)
+        if should_stop is not None and should_stop():
+            yield StoppedEvent(0, "should_stop")
+            return
+    try:
+        if not (folder / WEIGHTS).is_file():
+            yield from _train(plan, stamps, settings, folder, should_stop)
+    finally:
+        lock.release()
+
+
+def _train(
+    plan: Recipe, stamps: Stamps, settings: Pretraining, folder: Path, should_stop: Callable[[], bool] | None
+) -> Iterator[Filling | Event]:
+    """:func:`pretrain` of a plan that is one of pre-training, in a folder that no other process uses."""
     pairs = plan.initial == NATURAL_SOUNDS
     with seeded(plan.fit.seed, "pretraining", plan.initial):
         model = build_model(plan)
@@ -149,15 +171,22 @@ def pretrain(
         trained = model if pairs else SoundClassifier(model.audio_encoder, batches.sounds.num_classes)
     yield from batches.fill()
     loss = LOSS if pairs else ClassLoss()
-    losses = _read_losses(folder)
+    losses: list[float] = []
     for event in fit(trained, batches, loss, plan.fit, directory=folder / "run", should_stop=should_stop):
         if isinstance(event, ResumedEvent):
-            losses = losses[: event.step]
+            losses = _read_losses(folder)[: event.step]
+            if len(losses) < event.step:
+                raise TrainingError(
+                    f"{folder / 'losses.json'}: expected the losses of {event.step} steps, found {len(losses)}; delete "
+                    f"{folder} to start anew"
+                )
         elif isinstance(event, StepEvent):
             losses.append(round(event.loss, 4))
+            stops = should_stop is not None and should_stop()
+            if stops or event.step == settings.steps or is_due(event.step, plan.fit.checkpoint_every):
+                _write_losses(folder, losses)  # before its checkpoint
         elif isinstance(event, CheckpointEvent):
-            text = json.dumps(losses)
-            write_atomically(folder / "losses.json", lambda path, text=text: path.write_text(text, "utf-8"))
+            _write_losses(folder, losses)
         elif isinstance(event, FinishedEvent):
             sides = SIDES if pairs else SIDES[1:]
             weights = {k: v for k, v in _stored(model).items() if k.split(".")[0] in sides}
@@ -242,10 +271,27 @@ def _batches(model: DualEncoder, stamps: Stamps, settings: Pretraining, pairs: b
 
 
 def _read_losses(folder: Path) -> list[float]:
+    """Of the steps that are done; [] before the first checkpoint, :class:`TrainingError` for a damaged file."""
+    file = folder / "losses.json"
     try:
-        return json.loads((folder / "losses.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no step was done yet
+        return [float(loss) for loss in json.loads(file.read_text(encoding="utf-8"))]
+    except FileNotFoundError:
         return []
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"{file}: damaged ({error!r}); delete {folder} to start anew") from error
+
+
+def _write_losses(folder: Path, losses: list[float]) -> None:
+    text = json.dumps(losses)
+    write_atomically(folder / "losses.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _acquired(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        return False
+    return True
 
 
 def _stored(model: DualEncoder) -> dict[str, Tensor]:
